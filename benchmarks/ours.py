@@ -1,0 +1,121 @@
+"""Our side of `env.py`: the same full step in every form the package offers it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+
+import numba
+import numpy as np
+from common import Task, cpu_seconds_with
+
+import shogi_env
+from shogi_env.adapters.sb3 import make_vec_env
+from shogi_env.core.constants import MASK_WORDS, PLANE_WORDS
+
+WARM_UP_STEPS = 300
+"""Steps before anything is timed: the games of a batch are then spread over all stages of play."""
+
+
+@numba.njit(cache=False)
+def pick(masks: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The first legal action of each row of masks (bool[N, A]) at or after a starting point, cyclically.
+
+    Not uniform, but legal, and so cheap that the step alone is measured; all sides use it.
+    """
+    actions = np.zeros(len(masks), np.int64)
+    for i in range(len(masks)):
+        a = starts[i]
+        for _ in range(masks.shape[1]):
+            if masks[i, a]:
+                break
+            a = a + 1 if a + 1 < masks.shape[1] else 0
+        actions[i] = a
+    return actions
+
+
+class Picker:
+    """Random legal actions from masks, at next to no cost."""
+
+    def __init__(self, games: int, seed: int = 0) -> None:
+        self.starts = np.random.default_rng(seed).integers(0, 2187, (997, games))
+        self.turn = 0
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        """int64[N] for bool[N, A]."""
+        self.turn = (self.turn + 1) % len(self.starts)
+        return pick(masks, self.starts[self.turn])
+
+
+def repeated(step: Callable[[], int], at_least: int = 2048) -> Callable[[], int]:
+    """`step` as often as it takes for that many units, so that reading the clock costs nothing."""
+    times = max(1, at_least // step())
+
+    def run() -> int:
+        return sum(step() for _ in range(times))
+
+    return run
+
+
+def positions_task(games: int, *, packed: bool, threads: int = 1) -> Task:
+    """Positions: random legal action, apply, outcomes, restart of ended games, masks, all planes."""
+    batch = shogi_env.Positions(games, threads=threads)
+    start = batch.first_row()
+    if packed:
+        masks, planes = np.empty((games, MASK_WORDS), np.uint64), np.empty((games, PLANE_WORDS), np.uint64)
+    else:
+        masks, planes = np.empty((games, 2187), np.bool_), np.empty((games, 136, 9, 9), np.uint8)
+
+    def step() -> int:
+        batch.apply(batch.random_actions())
+        ended = np.flatnonzero(batch.outcomes()[0])
+        if len(ended):
+            batch.set_up(ended, start)
+        batch.masks(masks)
+        batch.planes(planes)
+        return games
+
+    for _ in range(WARM_UP_STEPS):
+        step()
+    kind = "packed bits" if packed else "uint8"
+    return Task(f"Positions {kind}, {games} games", repeated(step))
+
+
+def vector_task(games: int, *, threads: int = 1, clock: Callable[[], float] = time.process_time) -> Task:
+    """ShogiVectorEnv.step, both seats ours, uint8 planes and int8 mask, autoreset in the step."""
+    env = shogi_env.ShogiVectorEnv(
+        games, opponent=None, autoreset_mode="SameStep", copy=False, threads=threads
+    )
+    env.reset(seed=0)
+    choose = Picker(games)
+
+    def step() -> int:
+        env.step(choose(env.action_masks()))
+        return games
+
+    for _ in range(WARM_UP_STEPS):
+        step()
+    cores = f", {threads} threads" if threads > 1 else ""
+    return Task(f"ShogiVectorEnv uint8, {games} games{cores}", repeated(step), clock, env.close)
+
+
+def sb3_task(games: int, backend: str) -> Task:
+    """Our SB3 VecEnv, with masks, as MaskablePPO steps it."""
+    env = make_vec_env(games, backend=backend, seed=0, opponent=None)
+    env.reset()
+    choose = Picker(games)
+
+    def step() -> int:
+        env.step(choose(env.action_masks()))
+        return games
+
+    for _ in range(WARM_UP_STEPS if backend == "native" else 10):
+        step()
+    clock = cpu_seconds_with(worker_pids) if backend == "subproc" else time.process_time
+    return Task(f"SB3 {backend}, {games} games", repeated(step), clock, env.close)
+
+
+def worker_pids() -> list[int]:
+    """Processes this one has started and not yet collected."""
+    return [child.pid for child in multiprocessing.active_children() if child.pid]

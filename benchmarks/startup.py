@@ -1,0 +1,143 @@
+"""CPU seconds of fresh processes: import, first board and first make on an empty compile cache, make warm.
+
+    python benchmarks/startup.py [--pairs 15] [--cold 3]
+
+Also: eight processes at once on one empty cache, all of which must succeed and agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, NamedTuple
+
+from common import ROOT, interval, machine, pin, save, show
+
+BASE = "import gymnasium"
+IMPORT = "import shogi_env"
+BOARD = "import shogi_env; board = shogi_env.Board(); board.push_usi('7g7f'); print(len(board.legal_moves))"
+MAKE = (
+    "import gymnasium; env = gymnasium.make('shogi_env:Shogi-v0'); env.reset(seed=1); "
+    "print(env.step(int(env.unwrapped.action_masks().argmax()))[0].sum())"
+)
+PROCESSES = 8
+
+
+class Run(NamedTuple):
+    """One finished process."""
+
+    cpu: float
+    wall: float
+    code: int
+    out: str
+    err: str
+
+
+def start(code: str, cache: str | None) -> subprocess.Popen[str]:
+    """Start a fresh interpreter; `cache` is the compile cache it uses, None for the user's."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    if cache:
+        env["NUMBA_CACHE_DIR"] = cache
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def finish(process: subprocess.Popen[str], started: float) -> Run:
+    """Wait for a process and take its CPU time, its children's included."""
+    out, err = process.stdout.read(), process.stderr.read()  # type: ignore[union-attr]
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - started
+    return Run(usage.ru_utime + usage.ru_stime, wall, process.returncode, out.strip(), err.strip())
+
+
+def run(code: str, cache: str | None = None) -> Run:
+    """Run code in a fresh interpreter.
+
+    Raises:
+        RuntimeError: it failed; holds its stderr.
+    """
+    done = finish(start(code, cache), time.perf_counter())
+    if done.code:
+        raise RuntimeError(f"{code!r} failed:\n{done.err}")
+    return done
+
+
+def row(name: str, values: list[float], bar: float) -> dict[str, Any]:
+    """Median and interval of CPU seconds against the most that is allowed."""
+    low, high = interval(values)
+    median = statistics.median(values)
+    show(f"{name:44} {median:6.3f} s CPU [{low:.3f}, {high:.3f}] of {len(values)}; at most {bar}")
+    return {"name": name, "cpu": median, "low": low, "high": high, "runs": values, "bar": bar}
+
+
+def import_difference(pairs: int) -> dict[str, Any]:
+    """How much more than gymnasium our import costs, pair by pair, changing who starts."""
+    differences = []
+    run(BASE), run(IMPORT)
+    for pair in range(pairs):
+        codes = (BASE, IMPORT) if pair % 2 else (IMPORT, BASE)
+        cpu = {code: run(code).cpu for code in codes}
+        differences.append(cpu[IMPORT] - cpu[BASE])
+    return row("import shogi_env over import gymnasium", differences, 0.05)
+
+
+def cold(name: str, code: str, times: int, bar: float) -> dict[str, Any]:
+    """CPU of the first call on an empty cache, and what it says meanwhile."""
+    runs = []
+    for _ in range(times):
+        with tempfile.TemporaryDirectory() as cache:
+            runs.append(run(code, cache))
+    return row(name, [r.cpu for r in runs], bar) | {"stderr": runs[0].err}
+
+
+def warm(pairs: int) -> dict[str, Any]:
+    """CPU of import, make, reset and step when the cache is full."""
+    with tempfile.TemporaryDirectory() as cache:
+        run(MAKE, cache)
+        return row("make, reset, step warm", [run(MAKE, cache).cpu for _ in range(pairs)], 0.8)
+
+
+def together() -> dict[str, Any]:
+    """Eight processes start at once on one empty cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        began = time.perf_counter()
+        runs = [finish(process, began) for process in [start(MAKE, cache) for _ in range(PROCESSES)]]
+        after = run(MAKE, cache)
+    agreed = len({r.out for r in [*runs, after]}) == 1 and not any(r.code for r in runs)
+    show(
+        f"{PROCESSES} processes at once on an empty cache: {'all agree' if agreed else 'FAILED'}, "
+        f"{max(r.wall for r in runs):.1f} s wall, {sum(r.cpu for r in runs):.1f} s CPU; "
+        f"the next one {after.cpu:.2f} s CPU"
+    )
+    errors = [r.err for r in runs if r.code]
+    return {"agreed": agreed, "cpu": [r.cpu for r in runs], "cpu_after": after.cpu, "errors": errors}
+
+
+def main() -> None:
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--cold", type=int, default=3, help="runs on an empty cache")
+    args = parser.parse_args()
+    result: dict[str, Any] = {"machine": machine()}
+    result["together"] = together()
+    result["core"] = pin()
+    result["rows"] = [
+        import_difference(args.pairs),
+        cold("first Board cold", BOARD, args.cold, 6),
+        cold("first make, reset, step cold", MAKE, args.cold, 25),
+        warm(args.pairs),
+    ]
+    for cold_row in result["rows"][1:3]:
+        show(f"{cold_row['name']} says: {cold_row['stderr'] or '-'}")
+    save("startup", result)
+
+
+if __name__ == "__main__":
+    main()

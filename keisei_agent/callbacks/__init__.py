@@ -1,0 +1,1 @@
+"""What happens around learning, one file per callback."""

@@ -1,0 +1,1 @@
+"""Networks from planes to (logits, value); torch only."""

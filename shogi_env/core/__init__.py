@@ -1,0 +1,1 @@
+"""The game as arrays in, arrays out: compiled functions over rows of a structured array."""

@@ -1,0 +1,177 @@
+"""The only file that touches Numba: `compiled` helpers, `kernel` entry points, the disk cache.
+
+A kernel is what Python calls; a compiled function is what kernels call.  Only kernels are cached on
+disk, each with one signature, so that many processes may fill an empty cache at the same time.
+Numba stamps a cached function with its own file alone and would go on using stale code after a
+change in another; our stamp is a hash of the whole package.
+"""
+
+import hashlib
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ENABLED = not numba.config.DISABLE_JIT
+_PACKAGE = Path(__file__).parent.parent
+STAMP = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py")))
+).hexdigest()[:16]
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_announced = False
+
+
+def compiled(function: F) -> F:
+    """Compile a function that only kernels and other compiled functions call."""
+    return _plain(numba.njit(**_OPTIONS)(function))
+
+
+def inlined(function: F) -> F:
+    """Like `compiled`, for short functions: LLVM always inlines them."""
+    return _plain(numba.njit(forceinline=True, **_OPTIONS)(function))
+
+
+def _plain(dispatcher: Any) -> Any:
+    """Let a function be compiled once per type, not once per constant it is called with."""
+    if ENABLED:
+        resolve = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda args, kws: resolve(
+            [types.unliteral(a) for a in args], {k: types.unliteral(a) for k, a in kws.items()}
+        )
+    return dispatcher
+
+
+def kernel(function: F) -> F:
+    """Compile a function that Python calls, on first use, and keep it on disk."""
+    dispatcher = numba.njit(**_OPTIONS)(function)
+    if ENABLED:
+        dispatcher._cache = _cache_of(function)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def _announce(reason: str) -> None:
+    """Say once per process why the first call takes seconds."""
+    global _announced
+    if not _announced:
+        _announced = True
+        print(f"shogi_env: compiling the rules ({reason})", file=sys.stderr, flush=True)
+
+
+def _cache_of(function: Callable[..., Any]) -> Any:
+    try:
+        return _StampedCache(function)
+    except RuntimeError:  # Numba found no folder it may write to
+        return _NoCache()
+
+
+try:
+    from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+
+    class _StampedCache(FunctionCache):  # type: ignore[misc]
+        """Numba's cache of one function, with the package's stamp in its file names."""
+
+        def __init__(self, function: Callable[..., Any]) -> None:
+            super().__init__(function)
+            self._base = self._impl.filename_base
+            self._cache_file = IndexDataCacheFile(self._cache_path, f"{self._base}-{STAMP}", STAMP)
+
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            found = super().load_overload(sig, target_context)
+            if found is None:
+                _announce("once: the result is cached; `python -m shogi_env warmup` does all of it now")
+            return found
+
+        def save_overload(self, sig: Any, data: Any) -> None:
+            super().save_overload(sig, data)
+            for path in Path(self._cache_path).glob(f"{self._base}-*.nb[ic]"):
+                if STAMP not in path.name:
+                    path.unlink(missing_ok=True)
+
+    class _NoCache(NullCache):  # type: ignore[misc]
+        """What a kernel gets where no folder is writable."""
+
+        def load_overload(self, sig: Any, target_context: Any) -> None:
+            _announce("in every process: no cache folder is writable; set NUMBA_CACHE_DIR to one that is")
+
+except ImportError:  # Numba moved its cache: plain caching by folder still works
+    warnings.warn("shogi_env does not know this Numba's cache; compiled code is cached by stamp folder")
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / f"shogi_env-{STAMP}"))
+
+
+# --------------------------------------------------------------- LLVM's 128-bit integers
+I64, I128 = ir.IntType(64), ir.IntType(128)
+
+
+class BitboardType(types.Type):  # type: ignore[misc]
+    """Numba's type of a bitboard: LLVM's i128."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Bitboard")
+
+
+BITBOARD = BitboardType()
+
+if ENABLED:
+    from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+    from numba.extending import lower_builtin, models, register_model
+
+    @register_model(BitboardType)
+    class _BitboardModel(models.PrimitiveModel):  # type: ignore[misc]
+        def __init__(self, manager: Any, numba_type: Any) -> None:
+            super().__init__(manager, numba_type, I128)
+
+
+Build = Callable[..., ir.Value]
+
+
+def lower(function: Callable[..., Any], result: Any, *arguments: Any) -> Callable[[Build], Build]:
+    """Register ``build(builder, *values)`` as the compiled form of a Python function or operator.
+
+    Without JIT the Python function itself runs, so it is the reference of the compiled form.
+    """
+
+    def register(build: Build) -> Build:
+        if ENABLED:
+            infer_global(function)(
+                type("_Template", (ConcreteTemplate,), {"cases": [signature(result, *arguments)]})
+            )
+            lower_builtin(function, *arguments)(
+                lambda context, builder, sig, args: build(builder, *args)
+            )
+        return build
+
+    return register
+
+
+def _spread(builder: Any, word: Any, out: Any, at: Any) -> ir.Value:
+    """64 bits to 64 bytes of 0 or 1: a few vector instructions."""
+    flags = builder.bitcast(word, ir.VectorType(ir.IntType(1), 64))
+    pixels = builder.zext(flags, ir.VectorType(ir.IntType(8), 64))
+    data = builder.extract_value(out, 4)  # the pointer in Numba's array struct
+    address = builder.bitcast(builder.gep(data, [at]), pixels.type.as_pointer())
+    builder.store(pixels, address).align = 1
+    return ir.Constant(ir.IntType(1), 1)
+
+
+def spread(word: Any, out: Any, at: Any) -> bool:
+    """Write the 64 bits of a word as 64 bytes 0 or 1.
+
+    Args:
+        word: uint64.
+        out: contiguous uint8[>= at + 64], overwritten from `at` on.
+        at: index of the first byte.
+    """
+    out[at : at + 64] = np.unpackbits(np.array([word], np.uint64).view(np.uint8), bitorder="little")
+    return True
+
+
+lower(spread, types.boolean, types.uint64, types.Array(types.uint8, 1, "C"), types.int64)(_spread)

@@ -1,0 +1,222 @@
+"""`Games`: what both environments do, for a batch: start games, seat opponents, play, reward."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from shogi_env.errors import IllegalMoveError
+from shogi_env.notation.usi import Move
+from shogi_env.opponents import Opponent
+from shogi_env.opponents import resolve as resolve_opponent
+from shogi_env.positions import Positions, Snapshot
+from shogi_env.types import BoolArray, Color, Float64Array, Int8Array, Int64Array, StateArray
+
+Initial: TypeAlias = str | Sequence[str] | Callable[[np.random.Generator], str] | None
+"""Where games start: an SFEN or handicap name, a list to draw from, a function, or the even game."""
+
+SIDES = ("random", "black", "white")
+_RESET_OPTIONS = ("sfen", "moves", "side")
+
+
+class Games:
+    """N games with a learner in each, opposite an opponent or in both seats.
+
+    Args:
+        n: number of games.
+        seats: one entry for each game: who sits opposite the learner, None for nobody (the learner
+            plays both sides).
+        side: the learner's side where it has an opponent.
+        max_plies: as in `Positions`.
+        initial: where games start.
+        random_plies: random moves played from there before the learner's first.
+        declaration: as in `Positions`.
+        illegal_action: "lose" or "raise".
+        threads: as in `Positions`.
+
+    Attributes:
+        positions: the games.
+        sides: int8[N], the learner's color in each game with an opponent.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        seats: Sequence[str | Opponent | None],
+        side: str,
+        max_plies: int,
+        initial: Initial,
+        random_plies: int,
+        declaration: str,
+        illegal_action: str,
+        threads: int = 1,
+    ) -> None:
+        if side not in SIDES:
+            raise ValueError(f"side is one of {', '.join(map(repr, SIDES))}, not {side!r}")
+        if illegal_action not in ("lose", "raise"):
+            raise ValueError(f'illegal_action is "lose" or "raise", not {illegal_action!r}')
+        if random_plies < 0 or random_plies >= max_plies:
+            raise ValueError(f"random_plies is 0..max_plies - 1, not {random_plies!r}")
+        self.positions = Positions(n, max_plies=max_plies, declaration=declaration, threads=threads)
+        self.sides: Int8Array = np.zeros(n, np.int8)
+        self._side, self._illegal, self._random_plies = side, illegal_action, random_plies
+        self._initial = _Start(initial, self.positions)
+        self.seat(seats)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def both_seats(self) -> BoolArray:
+        """bool[N], whether the learner plays both sides."""
+        return self._both.copy()
+
+    def seat(self, seats: Sequence[str | Opponent | None], columns: Int64Array | None = None) -> None:
+        """Put opponents into games, one entry for each; they answer from the next step on.
+
+        A game that changes between one seat and both should be reset by the caller.
+        """
+        columns = np.arange(len(self)) if columns is None else columns
+        if len(seats) != len(columns):
+            raise ValueError(f"seats has {len(seats)} entries for {len(columns)} games")
+        found = [resolve_opponent(seat) for seat in seats]
+        if len(columns) == len(self):
+            self._seats: list[Opponent | None] = found
+        else:
+            for column, opponent in zip(columns.tolist(), found, strict=True):
+                self._seats[column] = opponent
+        self._both = np.array([opponent is None for opponent in self._seats])
+        self._groups = _group(self._seats)
+
+    def start(self, idx: Int64Array, options: dict[str, Any] | None = None) -> None:
+        """Start games anew, up to the learner's first decision.
+
+        Draws from each game's stream, in this order: side, start, random plies, opponent.
+
+        Args:
+            idx: int64[k].
+            options: "sfen" (as `initial`), "moves" (USI texts played from there) and "side";
+                others are ignored.
+
+        Raises:
+            ShogiError: a position, a text or a move in the options is wrong.
+            ValueError: the start is a decided game.
+        """
+        given = {key: (options or {}).get(key) for key in _RESET_OPTIONS}
+        side = self._side if given["side"] is None else given["side"]
+        if side not in SIDES:
+            raise ValueError(f"side is one of {', '.join(map(repr, SIDES))}, not {side!r}")
+        start = self._initial if given["sfen"] is None else _Start(given["sfen"], self.positions)
+        moves = [Move.from_usi(text) for text in given["moves"] or ()]
+        colors = (
+            self.positions.random_numbers(2, idx)
+            if side == "random"
+            else np.full(len(idx), Color[side.upper()])
+        )
+        self.sides[idx] = colors
+        start.set_up(self.positions, idx)
+        for move in moves:
+            self.positions.apply(self._actions_of(move, idx), idx)
+        self._refuse_decided(idx)
+        if not moves and given["sfen"] is None:
+            self._play_random_plies(idx, start)
+        self.answer(idx)
+
+    def _actions_of(self, move: Move, idx: Int64Array) -> Int64Array:
+        return np.array([self.positions.action(int(i), move) for i in idx], np.int64)
+
+    def _refuse_decided(self, idx: Int64Array) -> None:
+        decided = idx[self.positions.rows["termination"][idx] != 0]
+        if len(decided):
+            sfen = self.positions.sfen(int(decided[0]))
+            raise ValueError(f"a game cannot start where it is already decided: {sfen}")
+
+    def _play_random_plies(self, idx: Int64Array, start: "_Start") -> None:
+        """Open with random moves; a game that ends on the way is opened again."""
+        while self._random_plies and len(idx):
+            running = idx
+            for _ in range(self._random_plies):
+                self.positions.apply(self.positions.random_actions(running), running)
+                running = running[self.positions.rows["termination"][running] == 0]
+            idx = np.setdiff1d(idx, running)
+            if len(idx):
+                start.set_up(self.positions, idx)
+
+    def step(self, actions: Int64Array, idx: Int64Array) -> Float64Array:
+        """Play the learner's actions and the opponents' answers.
+
+        Args:
+            actions: int64[k].
+            idx: int64[k], running games.
+
+        Returns:
+            float64[k]: 1 for a win, -1 for a loss, else 0, of the player who acted.
+
+        Raises:
+            IllegalMoveError: an action is illegal and `illegal_action="raise"`; nothing was played.
+        """
+        rows = self.positions.rows
+        actors = np.where(self._both[idx], rows["turn"][idx], self.sides[idx])
+        self.positions.apply(actions, idx, illegal=self._illegal)
+        self.answer(idx)
+        winners = rows["winner"][idx]
+        return np.where(winners < 0, 0.0, np.where(winners == actors, 1.0, -1.0))
+
+    def answer(self, idx: Int64Array) -> None:
+        """Let opponents move in those of the games `idx` where they are to move."""
+        for opponent, columns in self._groups:
+            mine = idx if columns is None else idx[columns[idx]]
+            rows = self.positions.rows
+            waiting = (rows["termination"][mine] == 0) & (rows["turn"][mine] != self.sides[mine])
+            mine = mine[waiting]
+            if len(mine):
+                try:
+                    self.positions.apply(opponent(self.positions, mine), mine)
+                except IllegalMoveError as error:
+                    name = getattr(opponent, "__name__", type(opponent).__name__)
+                    raise IllegalMoveError(f"opponent {name}: {error}") from None
+
+    def snapshot(self) -> tuple[Snapshot, Int8Array]:
+        """All that decides how the games go on, but for who sits opposite."""
+        return self.positions.snapshot(), self.sides.copy()
+
+    def restore(self, state: tuple[Snapshot, Int8Array]) -> None:
+        """Go back to a `snapshot`."""
+        snapshot, sides = state
+        self.positions.restore(None, snapshot)
+        self.sides[:] = sides
+
+
+def _group(seats: list[Opponent | None]) -> list[tuple[Opponent, BoolArray | None]]:
+    """Each distinct opponent with the columns it plays, bool[N], or None for all."""
+    groups = []
+    for opponent in {id(seat): seat for seat in seats if seat is not None}.values():
+        columns = np.array([seat is opponent for seat in seats])
+        groups.append((opponent, None if columns.all() else columns))
+    return groups
+
+
+class _Start:
+    """Sets games up at their first position."""
+
+    def __init__(self, initial: Initial, positions: Positions) -> None:
+        self._draw: Callable[[np.random.Generator], str] | None = None
+        if callable(initial):
+            self._draw = initial
+            return
+        starts = [initial] if initial is None or isinstance(initial, str) else list(initial)
+        if not starts:
+            raise ValueError("initial is an empty list of positions")
+        self._rows: StateArray = np.concatenate([positions.first_row(start) for start in starts])
+
+    def set_up(self, positions: Positions, idx: Int64Array) -> None:
+        """Set up the games `idx`; a draw, where there is one, comes from each game's stream."""
+        if self._draw is not None:
+            seeds = positions.random_numbers(2**31, idx).tolist()
+            starts = [self._draw(np.random.default_rng(seed)) for seed in seeds]
+            positions.set_up(idx, np.concatenate([positions.first_row(start) for start in starts]))
+        elif len(self._rows) > 1:
+            positions.set_up(idx, self._rows[positions.random_numbers(len(self._rows), idx)])
+        else:
+            positions.set_up(idx, self._rows)

@@ -1,0 +1,1 @@
+"""Shogi as text: positions (SFEN) and moves (USI).  Plain Python, nothing compiled."""

@@ -1,0 +1,56 @@
+"""What `observation=` and `layout=` mean: spaces, and how a batch's observations are written."""
+
+import numpy as np
+from gymnasium import spaces
+
+from shogi_env.core.constants import MAX_COUNT, NUM_PLANES
+from shogi_env.core.planes import BOARD_SIZE, PIECE_PLANES
+from shogi_env.positions import Positions
+from shogi_env.types import UInt8Array
+
+KINDS = ("full", "pieces", "board")
+LAYOUTS = ("NCHW", "NHWC")
+
+
+class Observer:
+    """Writes observations of one kind in one layout.
+
+    Args:
+        kind: "full" (136 planes), "pieces" (the 102 that are not attack maps) or "board" (100 small
+            integers, see `core.planes.write_board`).
+        layout: "NCHW" or "NHWC"; "board" has no layout.
+
+    Attributes:
+        space: the observation space of one game.
+    """
+
+    def __init__(self, kind: str, layout: str) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"observation is one of {', '.join(map(repr, KINDS))}, not {kind!r}")
+        if layout not in LAYOUTS:
+            raise ValueError(f"layout is one of {', '.join(map(repr, LAYOUTS))}, not {layout!r}")
+        self._kind, self._layout = kind, layout
+        self.space = _board_space() if kind == "board" else self._plane_space()
+
+    def _plane_space(self) -> spaces.Box:
+        planes = NUM_PLANES if self._kind == "full" else len(PIECE_PLANES)
+        shape = (planes, 9, 9) if self._layout == "NCHW" else (9, 9, planes)
+        return spaces.Box(0, 1, shape, np.uint8)
+
+    def write(self, positions: Positions, out: UInt8Array) -> None:
+        """Overwrite `out`, uint8[N, *space.shape], with the observations of all games."""
+        if self._kind == "board":
+            positions.boards(out)
+        elif self._kind == "full" and self._layout == "NCHW":
+            positions.planes(out)
+        else:
+            planes = positions.planes()
+            if self._kind == "pieces":
+                planes = planes[:, PIECE_PLANES]
+            out[:] = planes if self._layout == "NCHW" else planes.transpose(0, 2, 3, 1)
+
+
+def _board_space() -> spaces.Box:
+    high = np.concatenate([np.full(81, 28), np.tile(MAX_COUNT[1:8], 2), [1, 3, 5, 5, 8]])
+    assert len(high) == BOARD_SIZE
+    return spaces.Box(np.zeros(BOARD_SIZE, np.uint8), high.astype(np.uint8), dtype=np.uint8)

@@ -1,0 +1,330 @@
+"""`Positions`: many games at once, for people who write search or their own algorithm."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from shogi_env import render
+from shogi_env.core import batch
+from shogi_env.core.constants import (
+    DEFAULT_MAX_PLIES,
+    MASK_WORDS,
+    MAX_LEGAL_MOVES,
+    NUM_ACTIONS,
+    NUM_CELLS,
+    NUM_PLANES,
+    PLANE_WORDS,
+)
+from shogi_env.core.planes import BOARD_SIZE
+from shogi_env.core.movegen import LEGAL_SHAPE
+from shogi_env.core.state import STATE, UNBEGUN
+from shogi_env.errors import IllegalMoveError
+from shogi_env.initial import first_row
+from shogi_env.notation.moves import from_packed, to_packed
+from shogi_env.notation.sfen import Setup, format_sfen
+from shogi_env.notation.usi import Move
+from shogi_env.types import BoolArray, Color, Int8Array, Int64Array, StateArray, UInt8Array, UInt64Array
+
+
+class Snapshot(NamedTuple):
+    """Copies of games, made by `Positions.snapshot`; plain arrays, so it pickles."""
+
+    rows: StateArray
+    """STATE[k]"""
+    history: UInt64Array
+    """uint64[k, longest game + 1], position keys by ply."""
+    legal: UInt64Array
+    """uint64[k, 27, 2]"""
+
+
+class Positions:
+    """N games of shogi that are played, masked and observed in single calls.
+
+    Args:
+        n: number of games.
+        sfens: start of every game (SFEN or handicap name), or one start for each; None for the
+            even game.
+        max_plies: plies after which a game is drawn, 1..32767.
+        declaration: "auto": the 27-point rule ends games; "off".
+        threads: how many threads share the work of a call.
+
+    Attributes:
+        rows: STATE[N], the games; `rows["ply"]`, `rows["turn"]`, ... are views to read.
+
+    >>> games = Positions(2, max_plies=100)
+    >>> games.apply(games.random_actions())
+    >>> games.plies
+    array([1, 1], dtype=int16)
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        sfens: str | Sequence[str] | None = None,
+        max_plies: int = DEFAULT_MAX_PLIES,
+        declaration: str = "auto",
+        threads: int = 1,
+    ) -> None:
+        if n < 1 or threads < 1:
+            raise ValueError(f"n and threads are at least 1, not {n!r} and {threads!r}")
+        if declaration not in ("auto", "off"):
+            raise ValueError(f'declaration is "auto" or "off", not {declaration!r}')
+        self.rows: StateArray = np.zeros(n, STATE)
+        self._history: UInt64Array = np.zeros((n, max_plies + 1), np.uint64)
+        self._legal: UInt64Array = np.zeros((n, *LEGAL_SHAPE), np.uint64)
+        self._everyone = np.arange(n)
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        starts = [sfens] if sfens is None or isinstance(sfens, str) else list(sfens)
+        if len(starts) not in (1, n):
+            raise ValueError(f"sfens is one start or {n}, one for each game, not {len(starts)}")
+        self._max_plies, self._declaration = max_plies, declaration == "auto"
+        first = [self.first_row(start) for start in starts]
+        self.set_up(self._everyone, np.concatenate(first) if len(first) > 1 else np.repeat(first[0], n))
+        self.seed(np.random.default_rng().integers(1, 2**64, n, np.uint64))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_pool": None}
+
+    @property
+    def turns(self) -> Int8Array:
+        """Side to move of each game, int8[N]."""
+        return self.rows["turn"].copy()
+
+    @property
+    def plies(self) -> np.ndarray[Any, np.dtype[np.int16]]:
+        """Moves played in each game, int16[N]."""
+        return self.rows["ply"].copy()
+
+    def first_row(self, start: str | None = None) -> StateArray:
+        """A game at its first position under this batch's rules, STATE[1], for `set_up`."""
+        return first_row(start, max_plies=self._max_plies, declaration=self._declaration)
+
+    def set_up(self, where: Int64Array, rows: StateArray) -> None:
+        """Start games anew from the given rows, keeping each game's random stream.
+
+        Args:
+            where: int64[k], distinct games.
+            rows: STATE[k] or STATE[1], as `first_row` makes them.
+        """
+        stream = self.rows["stream"][where]
+        self.rows[where] = rows
+        self.rows["stream"][where] = stream
+        self.rows["termination"][where] = UNBEGUN
+        self._play(np.zeros(len(where), np.int64), where)
+
+    def seed(self, streams: UInt64Array, where: Int64Array | None = None) -> None:
+        """Set the random streams, uint64[k] and not 0, of the games `where`."""
+        self.rows["stream"][slice(None) if where is None else where] = np.maximum(streams, np.uint64(1))
+
+    def apply(self, actions: ArrayLike, where: ArrayLike | None = None, *, illegal: str = "raise") -> None:
+        """Play one action in each of some games.
+
+        Args:
+            actions: integers [k].
+            where: distinct games [k]; None for all N.
+            illegal: "raise", or "lose": an illegal action loses the game, and games that have
+                ended stand still.
+
+        Raises:
+            IllegalMoveError: an action is illegal or its game has ended; no game was changed.
+        """
+        idx = self._indices(where)
+        acts = np.asarray(actions)
+        if acts.shape != idx.shape or not np.issubdtype(acts.dtype, np.integer):
+            raise ValueError(f"actions are {len(idx)} integers, not {acts.dtype}{list(acts.shape)}")
+        acts = acts.astype(np.int64, copy=False)
+        if illegal == "raise":
+            k = batch.first_illegal(self.rows, self._legal, acts, idx)
+            if k >= 0:
+                self._refuse(int(acts[k]), int(idx[k]))
+        self._play(acts, idx)
+
+    def _play(self, actions: Int64Array, where: Int64Array) -> None:
+        self._share(
+            lambda begin, stop: batch.play(
+                self.rows, self._history, self._legal, actions, where, begin, stop
+            ),
+            len(where),
+        )
+
+    def _refuse(self, action: int, i: int) -> None:
+        outcome = self.rows["termination"][i]
+        reason = "the game has ended" if outcome else "it is not legal"
+        raise IllegalMoveError(f"action {action} in game {i}: {reason}: {self.sfen(i)}")
+
+    def random_actions(self, where: ArrayLike | None = None) -> Int64Array:
+        """A random legal action of each game, int64[k], drawn from its stream; -1 where none is."""
+        idx = self._indices(where)
+        actions = np.empty(len(idx), np.int64)
+        batch.choose_random(self.rows, self._legal, idx, actions)
+        return actions
+
+    def greedy_actions(self, where: ArrayLike | None = None) -> Int64Array:
+        """A greedy action of each game, int64[k]; see `opponents.greedy`."""
+        from shogi_env.core import greedy  # compiled only for those who use it
+
+        idx = self._indices(where)
+        actions = np.empty(len(idx), np.int64)
+        greedy.choose_greedy(self.rows, self._legal, idx, actions)
+        return actions
+
+    def random_numbers(self, below: int, where: ArrayLike | None = None) -> Int64Array:
+        """A random number 0..below-1 for each game, int64[k], drawn from its stream."""
+        idx = self._indices(where)
+        numbers = np.empty(len(idx), np.int64)
+        batch.draw_numbers(self.rows, idx, below, numbers)
+        return numbers
+
+    def masks(self, out: BoolArray | Int8Array | UInt8Array | UInt64Array | None = None) -> Any:
+        """Write which actions are legal.
+
+        Args:
+            out: bool, int8 or uint8 [N, 2187], or packed uint64[N, 35] (action a is bit ``a % 64``
+                of word ``a // 64``); every element is overwritten. None for a new bool array.
+
+        Returns:
+            `out`.
+        """
+        out = np.empty((len(self), NUM_ACTIONS), np.bool_) if out is None else out
+        if out.dtype == np.uint64:
+            self._check_out(out, (len(self), MASK_WORDS))
+            self._share(lambda begin, stop: batch.pack_masks(self._legal, out, begin, stop))
+        else:
+            self._check_out(out, (len(self), NUM_ACTIONS))
+            flat = out.view(np.uint8)
+            self._share(lambda begin, stop: batch.write_masks(self._legal, flat, begin, stop))
+        return out
+
+    def planes(self, out: UInt8Array | UInt64Array | None = None) -> Any:
+        """Write the 136 planes (`core.planes.PLANES`) of every game, as its side to move sees it.
+
+        Args:
+            out: uint8[N, 136, 9, 9] of 0 and 1, or packed uint64[N, 173] (bit ``plane * 81 +
+                cell``); every element is overwritten. None for a new uint8 array.
+
+        Returns:
+            `out`.
+        """
+        out = np.empty((len(self), NUM_PLANES, 9, 9), np.uint8) if out is None else out
+        if out.dtype == np.uint64:
+            self._check_out(out, (len(self), PLANE_WORDS))
+            self._share(lambda begin, stop: batch.pack_observations(self.rows, out, begin, stop))
+        else:
+            self._check_out(out, (len(self), NUM_PLANES, 9, 9))
+            flat = out.reshape(len(self), NUM_PLANES * NUM_CELLS)
+            self._share(lambda begin, stop: batch.write_planes(self.rows, flat, begin, stop))
+        return out
+
+    def boards(self, out: UInt8Array | None = None) -> UInt8Array:
+        """Write each position as small integers; see `core.planes.write_board`.
+
+        Args:
+            out: uint8[N, 100], overwritten; None for a new array.
+
+        Returns:
+            `out`.
+        """
+        out = np.empty((len(self), BOARD_SIZE), np.uint8) if out is None else out
+        self._check_out(out, (len(self), BOARD_SIZE))
+        self._share(lambda begin, stop: batch.write_boards(self.rows, out, begin, stop))
+        return out
+
+    def outcomes(self) -> tuple[Int8Array, Int8Array]:
+        """How each game stands: `Termination` codes int8[N] and winners int8[N] (-1: none)."""
+        return self.rows["termination"].copy(), self.rows["winner"].copy()
+
+    def moves(self, i: int) -> list[Move]:
+        """The legal moves of game i, in rising order of their actions."""
+        return [from_packed(packed) for packed in self._list(i)[0]]
+
+    def action(self, i: int, move: Move) -> int:
+        """The action of a legal move in game i.
+
+        Raises:
+            IllegalMoveError: the move is not legal.
+        """
+        moves, actions = self._list(i)
+        try:
+            return actions[moves.index(to_packed(move))]
+        except ValueError:
+            raise IllegalMoveError(f"{move} is not legal in game {i}: {self.sfen(i)}") from None
+
+    def _list(self, i: int) -> tuple[list[int], list[int]]:
+        """Legal moves, packed, and their actions."""
+        moves, actions = np.empty((2, MAX_LEGAL_MOVES), np.int16)
+        n = batch.list_legal(self.rows, self._legal, i, moves, actions)
+        return moves[:n].tolist(), actions[:n].tolist()
+
+    def sfen(self, i: int) -> str:
+        """The position of game i."""
+        return format_sfen(self.setup(i))
+
+    def setup(self, i: int) -> Setup:
+        """The position of game i, as SFEN describes it; its arrays are copies."""
+        row = self.rows[i]
+        number = int(row["number"]) + int(row["ply"])
+        return Setup(row["board"].copy(), row["hands"].copy(), Color(int(row["turn"])), number)
+
+    def diagram(self, i: int) -> render.Diagram:
+        """What a picture of game i shows: the position, and the last move marked."""
+        setup, last = self.setup(i), int(self.rows["last_move"][i])
+        move = None if last < 0 else from_packed(last)
+        cells = () if move is None else tuple(c for c in (move.source, move.to) if c is not None)
+        return render.Diagram(setup.board, setup.hands, setup.turn, cells)
+
+    def snapshot(self, where: ArrayLike | None = None) -> Snapshot:
+        """Copy games with all that decides how they go on: history and random stream included."""
+        idx = self._indices(where)
+        longest = int(self.rows["ply"][idx].max(initial=0)) + 1
+        return Snapshot(self.rows[idx], self._history[idx, :longest], self._legal[idx])
+
+    def restore(self, where: ArrayLike | None, snapshot: Snapshot) -> None:
+        """Put copied games back, into the same or other games of this or a like batch."""
+        idx = self._indices(where)
+        if len(idx) != len(snapshot.rows):
+            raise ValueError(f"the snapshot holds {len(snapshot.rows)} games, not {len(idx)}")
+        if snapshot.history.shape[1] > self._history.shape[1]:
+            raise ValueError("the snapshot's games are longer than this batch's max_plies")
+        self.rows[idx] = snapshot.rows
+        self._history[idx, : snapshot.history.shape[1]] = snapshot.history
+        self._legal[idx] = snapshot.legal
+
+    def _indices(self, where: ArrayLike | None) -> Int64Array:
+        if where is None:
+            return self._everyone
+        idx = np.atleast_1d(np.asarray(where))
+        if idx.dtype == np.bool_:
+            idx = np.flatnonzero(idx)
+        idx = idx.astype(np.int64, copy=False)
+        if len(idx) and not (0 <= idx.min() and idx.max() < len(self)):
+            raise IndexError(f"games are 0..{len(self) - 1}")
+        return idx
+
+    @staticmethod
+    def _check_out(out: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
+        fits = out.shape == shape and out.flags.c_contiguous and out.dtype.itemsize in (1, 8)
+        if not fits:
+            raise ValueError(f"out is a contiguous array of shape {shape}, not {out.dtype}{list(out.shape)}")
+
+    def _share(self, work: Callable[[int, int], object], n: int | None = None) -> None:
+        """Run ``work(begin, stop)`` over 0..n, in slices on as many threads as were asked for."""
+        n = len(self) if n is None else n
+        parts = min(self._threads, n // 32 + 1)
+        if parts <= 1:
+            work(0, n)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads - 1, "shogi_env")
+        cuts = [n * k // parts for k in range(parts + 1)]
+        waiting = [self._pool.submit(work, *cut) for cut in zip(cuts[1:-1], cuts[2:], strict=True)]
+        work(cuts[0], cuts[1])
+        for future in waiting:
+            future.result()

@@ -1,0 +1,248 @@
+"""`ShogiVectorEnv`: a batch of games as one native Gymnasium vector environment."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from shogi_env import render
+from shogi_env.core.constants import DEFAULT_MAX_PLIES, NUM_ACTIONS
+from shogi_env.games import Games, Initial
+from shogi_env.observations import Observer
+from shogi_env.opponents import Opponent
+from shogi_env.types import BoolArray, Float64Array, Int8Array, Int64Array, UInt8Array
+
+
+class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, UInt8Array]):
+    """N games at once; each behaves, step for step, like a `ShogiEnv` seeded with ``seed + i``.
+
+    Args:
+        num_envs: number of games N.
+        opponent: as in `ShogiEnv`, for all games.
+        seats: one opponent (or None for both seats) for each game, instead of `opponent`.
+        autoreset_mode: "NextStep": the step after a game's end ignores that game's action, starts
+            it anew and rewards 0; "SameStep": a game starts anew in the step that ends it, and
+            ``infos["final_obs"]`` and ``infos["final_info"]`` hold its end.
+        copy: whether each call returns arrays of its own. With False two sets of arrays are used in
+            turn: what a call returned is overwritten by the second call after it.
+        threads: how many threads share the work.
+        side: as in `ShogiEnv`; so are max_plies, initial, random_plies, declaration, observation,
+            layout, illegal_action and render_mode ("ansi" or "rgb_array", one frame a game).
+        max_plies: see above.
+        initial: see above.
+        random_plies: see above.
+        declaration: see above.
+        observation: see above.
+        layout: see above.
+        illegal_action: see above.
+        render_mode: see above.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        opponent: str | Opponent | None = "random",
+        seats: Sequence[str | Opponent | None] | None = None,
+        side: str = "random",
+        max_plies: int = DEFAULT_MAX_PLIES,
+        initial: Initial = None,
+        random_plies: int = 0,
+        declaration: str = "auto",
+        observation: str = "full",
+        layout: str = "NCHW",
+        illegal_action: str = "lose",
+        render_mode: str | None = None,
+        autoreset_mode: str = "NextStep",
+        copy: bool = True,
+        threads: int = 1,
+    ) -> None:
+        if seats is not None and len(seats) != num_envs:
+            raise ValueError(f"seats has {len(seats)} entries for {num_envs} games")
+        if render_mode not in (None, "ansi", "rgb_array"):
+            raise ValueError(f'render_mode is "ansi", "rgb_array" or None, not {render_mode!r}')
+        mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {
+            "render_modes": ["ansi", "rgb_array"],
+            "render_fps": 4,
+            "autoreset_mode": mode,
+        }
+        self._same_step = mode == AutoresetMode.SAME_STEP
+        self.render_mode = render_mode
+        self.num_envs = num_envs
+        self._observer = Observer(observation, layout)
+        self.single_observation_space = self._observer.space
+        self.single_action_space = spaces.Discrete(NUM_ACTIONS)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._games = Games(
+            num_envs,
+            seats=[opponent] * num_envs if seats is None else seats,
+            side=side,
+            max_plies=max_plies,
+            initial=initial,
+            random_plies=random_plies,
+            declaration=declaration,
+            illegal_action=illegal_action,
+            threads=threads,
+        )
+        self._everyone = np.arange(num_envs)
+        self._started = False
+        self._buffers = None if copy else [self._new_arrays(), self._new_arrays()]
+        self._masks: Int8Array = np.ones((num_envs, NUM_ACTIONS), np.int8)
+
+    @property
+    def both_seats(self) -> BoolArray:
+        """bool[N], in which games the learner plays both sides."""
+        return self._games.both_seats
+
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[UInt8Array, dict[str, Any]]:
+        """Start all games. Game i takes the seed ``seed + i``, or ``seed[i]``.
+
+        Args:
+            seed: restarts the random streams; without it they go on.
+            options: as in `ShogiEnv.reset`, for all games; "reset_mask", bool[N], starts only those.
+        """
+        super().reset(seed=seed if seed is None or isinstance(seed, int) else int(seed[0]))
+        if seed is not None:
+            seeds = range(seed, seed + self.num_envs) if isinstance(seed, int) else seed
+            streams = [seeding.np_random(int(s))[0].integers(1, 2**64, 1, np.uint64)[0] for s in seeds]
+            self._games.positions.seed(np.array(streams, np.uint64))
+        elif not self._started:
+            self._games.positions.seed(self.np_random.integers(1, 2**64, self.num_envs, np.uint64))
+        idx = self._everyone
+        if self._started and options and options.get("reset_mask") is not None:
+            idx = np.flatnonzero(options["reset_mask"])
+        self._started = True
+        self._games.start(idx, options)
+        return self._observe()
+
+    def step(
+        self, actions: Int64Array
+    ) -> tuple[UInt8Array, Float64Array, BoolArray, BoolArray, dict[str, Any]]:
+        """Play one action in each game.
+
+        Args:
+            actions: integers [N]; the action of a game that is about to start anew is ignored.
+
+        Returns:
+            observations uint8[N, ...], rewards float64[N], terminated bool[N], truncated bool[N]
+            (never), infos: arrays [N, ...] of the keys of `ShogiEnv`, each with its bool[N]
+            ``_key``.
+
+        Raises:
+            IllegalMoveError: with ``illegal_action="raise"``; nothing was played.
+        """
+        if not self._started:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        acts = np.asarray(actions)
+        if acts.shape != (self.num_envs,) or not np.issubdtype(acts.dtype, np.integer):
+            raise ValueError(f"actions are {self.num_envs} integers, not {acts.dtype}{list(acts.shape)}")
+        rows = self._games.positions.rows
+        rewards = np.zeros(self.num_envs)
+        over = rows["termination"] != 0
+        ended = np.flatnonzero(over)
+        live = np.flatnonzero(~over) if len(ended) else self._everyone
+        acts = acts.astype(np.int64, copy=False)
+        rewards[live] = self._games.step(acts[live] if len(ended) else acts, live)
+        terminated = rows["termination"] != 0
+        terminated[ended] = False
+        if len(ended):
+            self._games.start(ended)
+        final: dict[str, Any] = {}
+        if self._same_step and terminated.any():
+            final = self._finish(terminated)
+        observations, infos = self._observe()
+        return observations, rewards, terminated, np.zeros(self.num_envs, np.bool_), infos | final
+
+    def _finish(self, done: BoolArray) -> dict[str, Any]:
+        """Keep the ends of games and start them anew."""
+        observations, infos = self._write(self._new_arrays())
+        final_obs = np.full(self.num_envs, None, object)
+        ended = np.flatnonzero(done)
+        for i in ended:
+            final_obs[i] = observations[i].copy()
+        final_info: dict[str, Any] = {}
+        for key, values in infos.items():
+            if not key.startswith("_"):
+                kept = np.zeros_like(values)
+                kept[ended] = values[ended]
+                final_info |= {key: kept, f"_{key}": done.copy()}
+        self._games.start(ended)
+        return {
+            "final_obs": final_obs,
+            "_final_obs": done.copy(),
+            "final_info": final_info,
+            "_final_info": done.copy(),
+        }
+
+    def action_masks(self) -> BoolArray:
+        """Which actions are legal, bool[N, 2187]; all True where a game is over."""
+        return self._masks.view(np.bool_).copy()
+
+    def set_opponent(
+        self, opponent: str | Opponent | None, columns: Sequence[int] | Int64Array | None = None
+    ) -> None:
+        """Seat another opponent in all games or in some; it answers from the next step on."""
+        idx = self._everyone if columns is None else np.asarray(columns, np.int64)
+        self._games.seat([opponent] * len(idx), idx)
+
+    def get_state(self) -> dict[str, Any]:
+        """All games as plain data, for `set_state`; the opponents are not part of it."""
+        return {
+            "games": self._games.snapshot(),
+            "np_random": self.np_random.bit_generator.state,
+            "started": self._started,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to what `get_state` returned, in this or another environment of the same arguments."""
+        self._games.restore(state["games"])
+        self.np_random.bit_generator.state = state["np_random"]
+        self._started = state["started"]
+        self._observe()
+
+    def render(self) -> tuple[Any, ...] | None:
+        """One frame a game: str for "ansi", uint8[H, W, 3] for "rgb_array"."""
+        if self.render_mode is None:
+            return None
+        draw = render.ansi if self.render_mode == "ansi" else render.rgb
+        return tuple(draw(self._games.positions.diagram(i)) for i in range(self.num_envs))
+
+    def _new_arrays(self) -> tuple[UInt8Array, Int8Array]:
+        shape = self.observation_space.shape
+        assert shape is not None  # a Box
+        return np.empty(shape, np.uint8), np.empty((self.num_envs, NUM_ACTIONS), np.int8)
+
+    def _observe(self) -> tuple[UInt8Array, dict[str, Any]]:
+        if self._buffers is None:
+            return self._write(self._new_arrays())
+        self._buffers.reverse()
+        return self._write(self._buffers[0])
+
+    def _write(self, arrays: tuple[UInt8Array, Int8Array]) -> tuple[UInt8Array, dict[str, Any]]:
+        observations, masks = arrays
+        positions = self._games.positions
+        self._observer.write(positions, observations)
+        positions.masks(masks)
+        masks[positions.rows["termination"] != 0] = 1
+        self._masks = masks
+        infos: dict[str, Any] = {"action_mask": masks}
+        for key, field in (("to_play", "turn"), ("ply", "ply"), ("termination",) * 2, ("winner",) * 2):
+            infos[key] = positions.rows[field].astype(np.int64 if key == "ply" else np.int8)
+        everyone = np.ones(self.num_envs, np.bool_)
+        return observations, infos | {f"_{key}": everyone.copy() for key in infos}
+
+
+def _autoreset_mode(name: str) -> AutoresetMode:
+    for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+        if name == mode.value:
+            return mode
+    raise ValueError(f'autoreset_mode is "NextStep" or "SameStep", not {name!r}')

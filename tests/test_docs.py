@@ -1,0 +1,43 @@
+"""The README's examples run, and its two commands are the ones that CI runs."""
+
+import doctest
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+VENV = "python3 -m venv .venv && . .venv/bin/activate && "
+
+
+def read_commands() -> list[str]:
+    """The README's shell blocks, without the virtual environment they all begin with."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert all(block.startswith(VENV) and block.count("\n") == 1 for block in blocks)
+    return [block.strip().removeprefix(VENV) for block in blocks]
+
+
+def test_python_examples():
+    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    example = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "README.md", "README.md", 0)
+    assert len(example.examples) >= 10
+    report: list[str] = []
+    result = doctest.DocTestRunner().run(example, out=report.append)
+    assert result.failed == 0, "".join(report)
+
+
+def test_commands_are_those_of_ci():
+    train, test = read_commands()
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert 'bash -euo pipefail -c "$test_command"' in script and "- run: .ci/run" in workflow
+    assert f"- run: {test}\n" in workflow
+    install, run = train.split(" && ")
+    assert f"- run: {install.replace(chr(39), chr(34))} && {run} " in workflow
+    assert f"grep -o '{run}$' README.md" in script and "\n$train_command --total-timesteps" in script
+
+
+def test_paths_exist():
+    cells = re.findall(r"^\| (`.*?) \|", README, re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert len(names) > 8
+    assert [name for name in names if not (ROOT / name).exists()] == []
