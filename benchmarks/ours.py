@@ -11,7 +11,6 @@ import numpy as np
 from common import Task, cpu_seconds_with
 
 import shogi_env
-from shogi_env.adapters.sb3 import make_vec_env
 from shogi_env.core.constants import MASK_WORDS, PLANE_WORDS
 
 WARM_UP_STEPS = 300
@@ -87,11 +86,12 @@ def vector_task(games: int, *, threads: int = 1, clock: Callable[[], float] = ti
     env = shogi_env.ShogiVectorEnv(
         games, opponent=None, autoreset_mode="SameStep", copy=False, threads=threads
     )
-    env.reset(seed=0)
+    masks = env.reset(seed=0)[1]["action_mask"]
     choose = Picker(games)
 
     def step() -> int:
-        env.step(choose(env.action_masks()))
+        nonlocal masks
+        masks = env.step(choose(masks.view(np.bool_)))[4]["action_mask"]
         return games
 
     for _ in range(WARM_UP_STEPS):
@@ -102,6 +102,8 @@ def vector_task(games: int, *, threads: int = 1, clock: Callable[[], float] = ti
 
 def sb3_task(games: int, backend: str) -> Task:
     """Our SB3 VecEnv, with masks, as MaskablePPO steps it."""
+    from shogi_env.adapters.sb3 import make_vec_env
+
     env = make_vec_env(games, backend=backend, seed=0, opponent=None)
     env.reset()
     choose = Picker(games)

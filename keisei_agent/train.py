@@ -106,7 +106,7 @@ def build_model(config: TrainConfig, env: VecEnv) -> SelfPlayPPO:
     in_bfloat16 = config.precision == "bfloat16" or (
         config.precision == "auto" and doctor.has_bfloat16(device)
     )
-    both_seats = np.ones(env.num_envs, bool)
+    both_seats = np.asarray(env.get_attr("both_seats"), bool)
     ppo = config.ppo
     return LEARNERS[config.algo](
         NetworkPolicy,
@@ -214,13 +214,16 @@ def _stopping_on_interrupt(model: SelfPlayPPO) -> Iterator[threading.Event]:
 
 @contextmanager
 def _log_file(path: Path) -> Iterator[None]:
-    """Write this package's log to a file as well."""
+    """Write this package's log, from INFO on, to a file as well."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     package = logging.getLogger("keisei_agent")
+    level = package.level
+    package.setLevel(min(logging.INFO, package.getEffectiveLevel()))
     package.addHandler(handler)
     try:
         yield
     finally:
         package.removeHandler(handler)
+        package.setLevel(level)
         handler.close()

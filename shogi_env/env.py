@@ -128,12 +128,12 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
             IllegalMoveError: with ``illegal_action="raise"``; the game is unchanged.
             gymnasium.error.ResetNeeded: the game is over or was never started.
         """
-        row = self._games.positions.rows[0]
-        if not self._started or row["termination"]:
+        terminations = self._games.positions.rows["termination"]
+        if not self._started or terminations[0]:
             raise gymnasium.error.ResetNeeded("call reset() before step(): no game is running")
         reward = self._games.step(_as_action(action), _GAME)
         self._show()
-        return self._observe(), float(reward[0]), bool(row["termination"]), False, self._info()
+        return self._observe(), float(reward[0]), bool(terminations[0]), False, self._info()
 
     def action_masks(self) -> BoolArray:
         """Which actions are legal, bool[2187] (SB3's name); all True when no game is running."""
@@ -184,13 +184,13 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
         return out[0]
 
     def _info(self) -> dict[str, Any]:
-        row = self._games.positions.rows[0]
+        rows = self._games.positions.rows
         return {
             "action_mask": self.action_masks().view(np.int8),
-            "to_play": row["turn"],
-            "ply": np.int64(row["ply"]),
-            "termination": row["termination"],
-            "winner": row["winner"],
+            "to_play": rows["turn"][0],
+            "ply": np.int64(rows["ply"][0]),
+            "termination": rows["termination"][0],
+            "winner": rows["winner"][0],
         }
 
 

@@ -157,19 +157,23 @@ class Games:
             IllegalMoveError: an action is illegal and `illegal_action="raise"`; nothing was played.
         """
         rows = self.positions.rows
-        actors = np.where(self._both[idx], rows["turn"][idx], self.sides[idx])
-        self.positions.apply(actions, idx, illegal=self._illegal)
+        actors = np.where(self._both, rows["turn"], self.sides)
+        if self._illegal == "raise":
+            self.positions.apply(actions, idx)
+        else:
+            self.positions.apply_unchecked(actions, idx)
         self.answer(idx)
-        winners = rows["winner"][idx]
-        return np.where(winners < 0, 0.0, np.where(winners == actors, 1.0, -1.0))
+        winners = rows["winner"]
+        won, lost = winners == actors, winners == 1 - actors
+        return np.subtract(won, lost, dtype=np.float64)[idx]
 
     def answer(self, idx: Int64Array) -> None:
         """Let opponents move in those of the games `idx` where they are to move."""
         for opponent, columns in self._groups:
             mine = idx if columns is None else idx[columns[idx]]
             rows = self.positions.rows
-            waiting = (rows["termination"][mine] == 0) & (rows["turn"][mine] != self.sides[mine])
-            mine = mine[waiting]
+            waiting = (rows["termination"] == 0) & (rows["turn"] != self.sides)
+            mine = mine[waiting[mine]]
             if len(mine):
                 try:
                     self.positions.apply(opponent(self.positions, mine), mine)

@@ -53,6 +53,7 @@ class Positions:
 
     Attributes:
         rows: STATE[N], the games; `rows["ply"]`, `rows["turn"]`, ... are views to read.
+        everyone: int64[N], 0..N-1.
 
     >>> games = Positions(2, max_plies=100)
     >>> games.apply(games.random_actions())
@@ -76,7 +77,7 @@ class Positions:
         self.rows: StateArray = np.zeros(n, STATE)
         self._history: UInt64Array = np.zeros((n, max_plies + 1), np.uint64)
         self._legal: UInt64Array = np.zeros((n, *LEGAL_SHAPE), np.uint64)
-        self._everyone = np.arange(n)
+        self.everyone: Int64Array = np.arange(n)
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         starts = [sfens] if sfens is None or isinstance(sfens, str) else list(sfens)
@@ -84,7 +85,7 @@ class Positions:
             raise ValueError(f"sfens is one start or {n}, one for each game, not {len(starts)}")
         self._max_plies, self._declaration = max_plies, declaration == "auto"
         first = [self.first_row(start) for start in starts]
-        self.set_up(self._everyone, np.concatenate(first) if len(first) > 1 else np.repeat(first[0], n))
+        self.set_up(self.everyone, np.concatenate(first) if len(first) > 1 else np.repeat(first[0], n))
         self.seed(np.random.default_rng().integers(1, 2**64, n, np.uint64))
 
     def __len__(self) -> int:
@@ -118,7 +119,7 @@ class Positions:
         self.rows[where] = rows
         self.rows["stream"][where] = stream
         self.rows["termination"][where] = UNBEGUN
-        self._play(np.zeros(len(where), np.int64), where)
+        self.apply_unchecked(np.zeros(len(where), np.int64), where)
 
     def seed(self, streams: UInt64Array, where: Int64Array | None = None) -> None:
         """Set the random streams, uint64[k] and not 0, of the games `where`."""
@@ -138,22 +139,20 @@ class Positions:
         """
         idx = self._indices(where)
         acts = np.asarray(actions)
-        if acts.shape != idx.shape or not np.issubdtype(acts.dtype, np.integer):
+        if acts.shape != idx.shape or acts.dtype.kind not in "iu":
             raise ValueError(f"actions are {len(idx)} integers, not {acts.dtype}{list(acts.shape)}")
+        if len(idx) > 1 and np.bincount(idx).max() > 1:
+            raise ValueError("where names a game twice")
         acts = acts.astype(np.int64, copy=False)
         if illegal == "raise":
             k = batch.first_illegal(self.rows, self._legal, acts, idx)
             if k >= 0:
                 self._refuse(int(acts[k]), int(idx[k]))
-        self._play(acts, idx)
+        self.apply_unchecked(acts, idx)
 
-    def _play(self, actions: Int64Array, where: Int64Array) -> None:
-        self._share(
-            lambda begin, stop: batch.play(
-                self.rows, self._history, self._legal, actions, where, begin, stop
-            ),
-            len(where),
-        )
+    def apply_unchecked(self, actions: Int64Array, where: Int64Array) -> None:
+        """`apply(..., illegal="lose")` for arrays that are known to be right: int64[k], distinct games."""
+        self._share(batch.play, len(where), self.rows, self._history, self._legal, actions, where)
 
     def _refuse(self, action: int, i: int) -> None:
         outcome = self.rows["termination"][i]
@@ -193,14 +192,14 @@ class Positions:
         Returns:
             `out`.
         """
-        out = np.empty((len(self), NUM_ACTIONS), np.bool_) if out is None else out
+        n = len(self.rows)
+        out = np.empty((n, NUM_ACTIONS), np.bool_) if out is None else out
         if out.dtype == np.uint64:
-            self._check_out(out, (len(self), MASK_WORDS))
-            self._share(lambda begin, stop: batch.pack_masks(self._legal, out, begin, stop))
+            self._check_out(out, (n, MASK_WORDS), (np.uint64,))
+            self._share(batch.pack_masks, n, self._legal, out)
         else:
-            self._check_out(out, (len(self), NUM_ACTIONS))
-            flat = out.view(np.uint8)
-            self._share(lambda begin, stop: batch.write_masks(self._legal, flat, begin, stop))
+            self._check_out(out, (n, NUM_ACTIONS), (np.bool_, np.int8, np.uint8))
+            self._share(batch.write_masks, n, self._legal, out.view(np.uint8))
         return out
 
     def planes(self, out: UInt8Array | UInt64Array | None = None) -> Any:
@@ -213,14 +212,14 @@ class Positions:
         Returns:
             `out`.
         """
-        out = np.empty((len(self), NUM_PLANES, 9, 9), np.uint8) if out is None else out
+        n = len(self.rows)
+        out = np.empty((n, NUM_PLANES, 9, 9), np.uint8) if out is None else out
         if out.dtype == np.uint64:
-            self._check_out(out, (len(self), PLANE_WORDS))
-            self._share(lambda begin, stop: batch.pack_observations(self.rows, out, begin, stop))
+            self._check_out(out, (n, PLANE_WORDS), (np.uint64,))
+            self._share(batch.pack_observations, n, self.rows, out)
         else:
-            self._check_out(out, (len(self), NUM_PLANES, 9, 9))
-            flat = out.reshape(len(self), NUM_PLANES * NUM_CELLS)
-            self._share(lambda begin, stop: batch.write_planes(self.rows, flat, begin, stop))
+            self._check_out(out, (n, NUM_PLANES, 9, 9), (np.uint8,))
+            self._share(batch.write_planes, n, self.rows, out.reshape(n, NUM_PLANES * NUM_CELLS))
         return out
 
     def boards(self, out: UInt8Array | None = None) -> UInt8Array:
@@ -232,9 +231,10 @@ class Positions:
         Returns:
             `out`.
         """
-        out = np.empty((len(self), BOARD_SIZE), np.uint8) if out is None else out
-        self._check_out(out, (len(self), BOARD_SIZE))
-        self._share(lambda begin, stop: batch.write_boards(self.rows, out, begin, stop))
+        n = len(self.rows)
+        out = np.empty((n, BOARD_SIZE), np.uint8) if out is None else out
+        self._check_out(out, (n, BOARD_SIZE), (np.uint8,))
+        self._share(batch.write_boards, n, self.rows, out)
         return out
 
     def outcomes(self) -> tuple[Int8Array, Int8Array]:
@@ -298,8 +298,8 @@ class Positions:
         self._legal[idx] = snapshot.legal
 
     def _indices(self, where: ArrayLike | None) -> Int64Array:
-        if where is None:
-            return self._everyone
+        if where is None or where is self.everyone:
+            return self.everyone
         idx = np.atleast_1d(np.asarray(where))
         if idx.dtype == np.bool_:
             idx = np.flatnonzero(idx)
@@ -309,22 +309,23 @@ class Positions:
         return idx
 
     @staticmethod
-    def _check_out(out: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
-        fits = out.shape == shape and out.flags.c_contiguous and out.dtype.itemsize in (1, 8)
-        if not fits:
-            raise ValueError(f"out is a contiguous array of shape {shape}, not {out.dtype}{list(out.shape)}")
+    def _check_out(out: np.ndarray[Any, Any], shape: tuple[int, ...], dtypes: tuple[type, ...]) -> None:
+        if out.shape != shape or not out.flags.c_contiguous or out.dtype.type not in dtypes:
+            names = " or ".join(dtype.__name__ for dtype in dtypes)
+            raise ValueError(
+                f"out is a contiguous array {names}{list(shape)}, not {out.dtype}{list(out.shape)}"
+            )
 
-    def _share(self, work: Callable[[int, int], object], n: int | None = None) -> None:
-        """Run ``work(begin, stop)`` over 0..n, in slices on as many threads as were asked for."""
-        n = len(self) if n is None else n
-        parts = min(self._threads, n // 32 + 1)
-        if parts <= 1:
-            work(0, n)
+    def _share(self, kernel: Callable[..., object], n: int, *args: object) -> None:
+        """Run ``kernel(*args, begin, stop)`` over 0..n, in slices on as many threads as were asked for."""
+        if self._threads == 1 or n < 64:
+            kernel(*args, 0, n)
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads - 1, "shogi_env")
-        cuts = [n * k // parts for k in range(parts + 1)]
-        waiting = [self._pool.submit(work, *cut) for cut in zip(cuts[1:-1], cuts[2:], strict=True)]
-        work(cuts[0], cuts[1])
+        cuts = [n * k // self._threads for k in range(self._threads + 1)]
+        slices = list(zip(cuts[:-1], cuts[1:], strict=True))
+        waiting = [self._pool.submit(kernel, *args, *cut) for cut in slices[1:]]
+        kernel(*args, *slices[0])
         for future in waiting:
             future.result()

@@ -188,7 +188,7 @@ def rook_reach(cell, occupied):  # type: ignore[no-untyped-def]
 
 @inlined
 def between(a, b):  # type: ignore[no-untyped-def]
-    """Cells strictly between two cells that are in line."""
+    """Cells strictly between two cells; none if they are not in line."""
     d = DIRECTION[a, b]
     return get(RAY[d], a) & get(RAY[OPPOSITE[d]], b)
 
@@ -243,7 +243,8 @@ def slid_down(view, occupied, near):  # type: ignore[no-untyped-def]
     attacked = bits(0, 0)
     pieces = view.their & view.lances
     while pieces:
-        attacked |= ray_ascending(DOWN, first(pieces), occupied)
+        if get(RAY[DOWN], first(pieces)) & near:
+            attacked |= ray_ascending(DOWN, first(pieces), occupied)
         pieces = rest(pieces)
     pieces = view.their & view.bishops
     while pieces:

@@ -46,6 +46,11 @@ def count(bb: Bitboard) -> int:
     return int(bb).bit_count()
 
 
+def count_word(word: Any) -> int:
+    """Number of bits set in a uint64."""
+    return int(word).bit_count()
+
+
 def first(bb: Bitboard) -> int:
     """Lowest cell of a non-empty set."""
     return int((bb & -bb).bit_length() - 1)
@@ -117,6 +122,7 @@ lower(low, _U, _B)(lambda b, x: b.trunc(x, I64))
 lower(high, _U, _B)(lambda b, x: b.trunc(b.lshr(x, I128(64)), I64))
 lower(bit, _B, _I)(lambda b, cell: b.shl(I128(1), b.zext(cell, I128)))
 lower(count, _I, _B)(lambda b, x: b.trunc(b.ctpop(x), I64))
+lower(count_word, _I, _U)(lambda b, x: b.ctpop(x))
 lower(first, _I, _B)(lambda b, x: b.trunc(b.cttz(x, _NO), I64))
 lower(last, _I, _B)(lambda b, x: b.sub(I64(127), b.trunc(b.ctlz(x, _NO), I64)))
 lower(rest, _B, _B)(lambda b, x: b.and_(x, b.sub(x, I128(1))))

@@ -26,18 +26,19 @@ _PACKAGE = Path(__file__).parent.parent
 STAMP = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py")))
 ).hexdigest()[:16]
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_INNER = _OPTIONS | {"no_cpython_wrapper": True}  # not callable from Python
 _announced = False
 
 
 def compiled(function: F) -> F:
     """Compile a function that only kernels and other compiled functions call."""
-    return _plain(numba.njit(**_OPTIONS)(function))
+    return _plain(numba.njit(**_INNER)(function))
 
 
 def inlined(function: F) -> F:
     """Like `compiled`, for short functions: LLVM always inlines them."""
-    return _plain(numba.njit(forceinline=True, **_OPTIONS)(function))
+    return _plain(numba.njit(forceinline=True, **_INNER)(function))
 
 
 def _plain(dispatcher: Any) -> Any:

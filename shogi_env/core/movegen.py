@@ -27,6 +27,7 @@ from shogi_env.core.bitboard import (
     bit,
     bits,
     count,
+    count_word,
     first,
     get,
     high,
@@ -108,13 +109,22 @@ def add(legal, plane, cells):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def add_reach(legal, direction, reached, may_promote):  # type: ignore[no-untyped-def]
+    """Add what one slider reaches in one direction, and where it may promote there."""
+    if reached:
+        add(legal, direction, reached)
+        if reached & may_promote:
+            add(legal, PROMOTION_PLANE + direction, reached & may_promote)
+
+
+@inlined
 def add_steps(legal, direction, cells, promotable, target):  # type: ignore[no-untyped-def]
     """Add a direction's steps: `cells` reached by any piece, `promotable` those that may promote."""
     add(legal, direction, cells & target)
     add(legal, PROMOTION_PLANE + direction, promotable & target)
 
 
-@compiled
+@inlined
 def add_pieces(legal, view, movers, target):  # type: ignore[no-untyped-def]
     """Add the moves of own pieces other than the king, as sets.
 
@@ -150,7 +160,7 @@ def add_pieces(legal, view, movers, target):  # type: ignore[no-untyped-def]
     add_sliders(legal, view, movers, target)
 
 
-@compiled
+@inlined
 def add_sliders(legal, view, movers, target):  # type: ignore[no-untyped-def]
     """Add the moves of lances, bishops, rooks, horses and dragons along their lines."""
     occupied = view.own | view.their
@@ -170,17 +180,13 @@ def add_sliders(legal, view, movers, target):  # type: ignore[no-untyped-def]
         straight = 1 if here & view.rooks else 0
         for k in range(2):
             d = RISING[straight, k]
-            reached = ray_ascending(d, cell, occupied) & target
-            add(legal, d, reached)
-            add(legal, PROMOTION_PLANE + d, reached & may_promote)
+            add_reach(legal, d, ray_ascending(d, cell, occupied) & target, may_promote)
             d = FALLING[straight, k]
-            reached = ray_descending(d, cell, occupied) & target
-            add(legal, d, reached)
-            add(legal, PROMOTION_PLANE + d, reached & may_promote)
+            add_reach(legal, d, ray_descending(d, cell, occupied) & target, may_promote)
         pieces = rest(pieces)
 
 
-@compiled
+@inlined
 def add_drops(legal, view, hands, empty):  # type: ignore[no-untyped-def]
     """Add the drops of the pieces in hand on the given empty cells."""
     for index in range(1, NUM_HAND_TYPES):
@@ -206,7 +212,7 @@ def files_of(pawns):  # type: ignore[no-untyped-def]
     return ninth | minus(ninth, shr(ninth, 8))
 
 
-@compiled
+@inlined
 def pawn_drops(view, cells):  # type: ignore[no-untyped-def]
     """Where a pawn may be dropped: no second pawn on a file (nifu), no mate by it (uchifuzume)."""
     cells &= ~files_of(view.own & view.pawns)
@@ -300,7 +306,7 @@ def generate(row, legal):  # type: ignore[no-untyped-def]
         add_drops(legal, view, row.hands[us], empty)
 
 
-@compiled
+@inlined
 def add_king(legal, king, cells):  # type: ignore[no-untyped-def]
     """Add the king's steps."""
     while cells:
@@ -309,10 +315,10 @@ def add_king(legal, king, cells):  # type: ignore[no-untyped-def]
         cells = rest(cells)
 
 
-@compiled
+@inlined
 def count_moves(legal):  # type: ignore[no-untyped-def]
     """Number of legal moves, 0..593."""
     n = 0
     for plane in range(NUM_ACTION_PLANES):
-        n += count(get(legal, plane))
+        n += count_word(legal[plane, 0]) + count_word(legal[plane, 1])
     return n

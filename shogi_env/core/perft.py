@@ -4,7 +4,7 @@ import numpy as np
 
 from shogi_env.core.actions import list_moves
 from shogi_env.core.constants import MAX_LEGAL_MOVES, NUM_ACTION_PLANES
-from shogi_env.core.jit import compiled, kernel
+from shogi_env.core.jit import compiled, inlined, kernel
 from shogi_env.core.movegen import count_moves, generate
 from shogi_env.core.play import do_move
 from shogi_env.core.state import STATE
@@ -45,7 +45,7 @@ def count_leaves(rows, depth, bulk):  # type: ignore[no-untyped-def]
     return nodes
 
 
-@compiled
+@inlined
 def play_on(stack, level, move):  # type: ignore[no-untyped-def]
     """Write the position after a move one level up the stack."""
     stack[level + 1] = stack[level]

@@ -40,8 +40,8 @@ KIND = np.array([-1, 0, 1, 2, 3, 4, 5, 6, 7, 6, 6, 6, 6, 4, 5, -1], np.int64)
 """Kind of each piece type, 0..14."""
 
 NO_DIRECTION = 10
-OPPOSITE = np.array([DOWN, DOWN_RIGHT, DOWN_LEFT, RIGHT, LEFT, UP, UP_RIGHT, UP_LEFT], np.int64)
-"""The direction back, for the eight that are not jumps."""
+OPPOSITE = np.array([DOWN, DOWN_RIGHT, DOWN_LEFT, RIGHT, LEFT, UP, UP_RIGHT, UP_LEFT] + 3 * [NO_DIRECTION])
+"""The direction back; jumps have none."""
 ASCENDING = np.array([0, 1, 0, 1, 0, 1, 1, 0], np.int8)
 """Whether a direction leads to cells of higher number."""
 
@@ -89,8 +89,10 @@ STEP = np.array(
 )
 """[kind, cell] -> cells that a piece of the mover steps or jumps to; none for sliders."""
 
-RAY = np.array([[_words(walk(cell, d)) for cell in _CELLS] for d in range(8)], np.uint64)
-"""[direction, cell] -> all cells beyond `cell` in a direction, up to the edge."""
+RAY = np.array(
+    [[_words(walk(cell, d) if d < 8 else ()) for cell in _CELLS] for d in range(NO_DIRECTION + 1)], np.uint64
+)
+"""[direction, cell] -> all cells beyond `cell` up to the edge; none for jumps and NO_DIRECTION."""
 
 LINES = np.array(
     [

@@ -9,7 +9,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 
 class FakeVecEnv(VecEnv):
-    """Base: two-seat games, same-step autoreset, masks read by `action_masks()`; subclasses play `_play`."""
+    """Base of two-seat games with same-step autoreset."""
+
+    both_seats = True
 
     def __init__(self, num_envs: int, observation_space: spaces.Box, actions: int) -> None:
         self.render_mode = None

@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learners import planes_model
 from fakes import RandomPlanes
+from learners import planes_model
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch as th
-from learners import planes_model
 from fakes import RandomPlanes
+from learners import planes_model
 
 from keisei_agent import checkpoint
 from keisei_agent.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, write_atomically

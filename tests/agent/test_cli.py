@@ -131,7 +131,8 @@ def test_without_the_extra_one_line_says_so(tmp_path: Path) -> None:
     code = (
         "import importlib.util, sys\n"
         "found = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *rest: None if name in ('torch', 'rich') else found(name, *rest)\n"
+        "missing = ('torch', 'rich')\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name in missing else found(name, *rest)\n"
         "from keisei_agent.cli import main\n"
         "main([])\n"
     )

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch as th
-from learners import SMALL, planes_model
 from fakes import RandomPlanes
+from learners import SMALL, planes_model
 from sb3_contrib.common.maskable.distributions import MaskableCategoricalDistribution
 
 from keisei_agent.distribution import LegalActions, sample_legal

@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
-from learners import planes_model
 from fakes import STONES, Nim, RandomPlanes
 from gymnasium import spaces
+from learners import planes_model
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger

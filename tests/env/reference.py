@@ -77,7 +77,7 @@ class Game:
         return safe
 
     def is_mated_by_drop(self, to: Square) -> bool:
-        """Whether their king is in check from a pawn on `to` and they cannot answer by a move on the board."""
+        """Whether a pawn on `to` checks their king and no move of a piece on the board answers it."""
         self.board[to] = ("P", True)
         mated = self.in_check(False) and not any(
             self.board.get(target, ("", True))[1] and self.safe_after(square, target, piece)

@@ -60,7 +60,7 @@ def test_planes(rows):
     [
         (START, "7g7f", 59),  # plane 0 (up), file 7 rank f: 9 * 6 + 5
         (START, "1i1h", 7),
-        (START, "2h7h", 4 * 81 + 61),  # the piece comes from the right as Black sees it
+        (START, "2h7h", 3 * 81 + 61),  # plane 3: to the left
         (START.replace(" b ", " w "), "3c3d", 59),  # the same action for White
         ("4k4/9/9/9/9/9/9/9/4K4 b P 1", "P*5e", 20 * 81 + 40),
         ("4k4/9/9/9/9/9/9/9/4K4 b G 1", "G*9i", 26 * 81 + 80),

@@ -11,6 +11,7 @@ NOT_BULK_NODES = 1_200_000
 
 
 def cases():
+    """(sfen, depth, nodes) of every count."""
     for row in read_rows("perft.jsonl") + read_rows("perft_random.jsonl"):
         for depth, nodes in row["nodes"].items():
             marks = [pytest.mark.slow] if nodes > SLOW_NODES else []
@@ -18,7 +19,7 @@ def cases():
             yield pytest.param(row["sfen"], int(depth), nodes, id=f"{row['id']}-{depth}", marks=marks)
 
 
-@pytest.mark.parametrize(("sfen", "depth", "nodes"), cases())
+@pytest.mark.parametrize(("sfen", "depth", "nodes"), list(cases()))
 def test_perft(sfen, depth, nodes):
     assert shogi_env.perft(sfen, depth) == nodes, f"perft {depth} of {sfen}"
     if nodes <= NOT_BULK_NODES:
