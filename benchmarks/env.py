@@ -190,7 +190,7 @@ def main() -> None:
         if name == "cores":
             if everywhere:
                 os.sched_setaffinity(0, everywhere)
-            show(f"wall clock, {os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
+            show(f"wall clock, {os.cpu_count()} cores, load before: {result['machine']['load_before']}")
         else:
             result["core"] = pin()
         show(f"-- {name}")

@@ -5,7 +5,6 @@ Reading one never unpickles anything. Files appear whole or not at all.
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,15 +92,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that readers see whole or not at all, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # tempfile's would be private to the user
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        _replace(name, path)
+        _replace(temporary, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -110,7 +109,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _replace(source: str, target: Path) -> None:
+def _replace(source: Path, target: Path) -> None:
     """Rename over `target`; Windows refuses while a virus scanner or reader holds it, so try for a second."""
     for delay in (0.05, 0.1, 0.2, 0.3, 0.4):
         try:

@@ -1,6 +1,7 @@
 """What this machine offers: devices, number formats, threads, versions. Imports torch only when asked."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -24,30 +25,37 @@ _DISTRIBUTIONS = (
 
 
 def report() -> Iterator[str]:
-    """Yield one line per finding."""
-    yield f"python       {platform.python_version()} on {platform.platform()}"
-    for name in _DISTRIBUTIONS:
-        yield f"{name:<18} {_version(name) or 'not installed'}"
-    yield f"cpu          {os.cpu_count()} logical cores"
-    yield f"nvidia driver {'found' if has_nvidia_driver() else 'not found'}"
-    try:
-        import torch
-    except ImportError:
-        yield 'torch        missing: pip install "keisei[agent]"'
+    """Yield one line per finding, then advice if there is any."""
+    for name, finding in _findings():
+        yield f"{name:<19}{finding}"
+    if importlib.util.find_spec("torch") is None:
+        yield 'torch is missing: pip install "keisei[agent]"'
         return
-    yield f"torch threads {torch.get_num_threads()}"
-    yield f"cpu bfloat16 {'native' if has_bfloat16('cpu') else 'emulated: float32 is used'}"
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            bfloat16 = "bfloat16" if has_bfloat16(f"cuda:{index}") else "no bfloat16"
-            yield f"cuda:{index}       {torch.cuda.get_device_name(index)}, {bfloat16}"
-    else:
-        yield "cuda         not available"
-    yield f"mps          {'available' if torch.backends.mps.is_available() else 'not available'}"
-    yield f"device auto  {resolve_device('auto')}"
     advice = cuda_advice()
     if advice:
         yield advice
+
+
+def _findings() -> Iterator[tuple[str, str]]:
+    """Yield what was looked for, and what was found."""
+    yield "system", platform.platform()
+    yield "python", platform.python_version()
+    for name in _DISTRIBUTIONS:
+        yield name, _version(name) or "not installed"
+    yield "cpu", f"{os.cpu_count()} logical cores"
+    yield "nvidia driver", "found" if has_nvidia_driver() else "not found"
+    if importlib.util.find_spec("torch") is None:
+        return
+    import torch
+
+    yield "torch threads", str(torch.get_num_threads())
+    yield "bfloat16 on cpu", "native" if has_bfloat16("cpu") else "only emulated, float32 is used"
+    yield "cuda", "available" if torch.cuda.is_available() else "not available"
+    for index in range(torch.cuda.device_count()):
+        bfloat16 = "bfloat16" if has_bfloat16(f"cuda:{index}") else "no bfloat16"
+        yield f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {bfloat16}"
+    yield "mps", "available" if torch.backends.mps.is_available() else "not available"
+    yield "device auto", resolve_device("auto")
 
 
 def has_nvidia_driver() -> bool:

@@ -30,7 +30,12 @@ class Outcome(NamedTuple):
 
 
 class LegalMoves:
-    """The legal moves of a position: iterable, sized, and `move in board.legal_moves`."""
+    """The legal moves of a position: iterable, sized, and `move in board.legal_moves`.
+
+    Attributes:
+        by_action: each action 0..2186 and its move, in rising order.
+        by_move: each move and its action.
+    """
 
     def __init__(self, actions: list[int], moves: list[Move]) -> None:
         self.by_action = dict(zip(actions, moves, strict=True))
@@ -60,6 +65,7 @@ class Board:
 
     Raises:
         SfenError: `sfen` is not a position; the message says which part and why.
+        ValueError: `max_plies` or `declaration` is none of these.
 
     >>> board = Board()
     >>> len(board.legal_moves)
@@ -188,7 +194,7 @@ class Board:
         return bool(self._rows["in_check"][0])
 
     def repetitions(self) -> int:
-        """How often this position occurred before in the game."""
+        """How often this position occurred before in the game, 0..127."""
         return int(self._rows["repetitions"][0])
 
     def can_declare(self) -> bool:
@@ -226,9 +232,9 @@ class Board:
 
     def action_masks(self) -> BoolArray:
         """Which actions are legal, bool[2187]."""
-        out = np.empty((1, NUM_ACTIONS), np.bool_)
-        batch.write_masks(self._legal, out.view(np.uint8), 0, 1)
-        return out[0]
+        out = np.empty(NUM_ACTIONS, np.bool_)
+        batch.write_masks(self._legal, out[None].view(np.uint8), 0, 1)
+        return out
 
     def planes(self) -> UInt8Array:
         """The 136 planes that a network sees, uint8[136, 9, 9] (`core.planes.PLANES`)."""
@@ -246,5 +252,3 @@ class Board:
     def svg(self) -> str:
         """A picture of the position, the last move marked."""
         return render.svg(self.diagram())
-
-

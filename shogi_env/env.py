@@ -1,6 +1,6 @@
 """`ShogiEnv`: one game as a Gymnasium environment."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -70,7 +70,7 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
     - v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 - declared so by Gymnasium
         "render_modes": ["human", "ansi", "rgb_array"],
         "render_fps": 4,
     }
@@ -112,7 +112,20 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[UInt8Array, dict[str, Any]]:
-        """Start a game; see the class for `options`. A seed restarts the game's random stream."""
+        """Start a game.
+
+        Args:
+            seed: restarts the game's random stream, which goes on without it.
+            options: "sfen" (as `initial`), "moves" (a list of USI texts, played from there) and
+                "side" ("random", "black" or "white"); others are ignored.
+
+        Returns:
+            The first observation that is the caller's to decide on, and its info.
+
+        Raises:
+            ShogiError: a position, a text or a move in the options is wrong.
+            ValueError: the side is wrong, or the game is decided where it starts.
+        """
         super().reset(seed=seed)
         if seed is not None or not self._started:
             self._games.positions.seed(self.np_random.integers(1, 2**64, 1, np.uint64))
@@ -124,8 +137,15 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
     def step(self, action: np.int64 | int) -> tuple[UInt8Array, float, bool, bool, dict[str, Any]]:
         """Play an action, and the opponent's answer if there is one.
 
+        Args:
+            action: 0..2186; any other integer is illegal as well.
+
+        Returns:
+            observation, reward (-1.0, 0.0 or 1.0), terminated, truncated (never), info.
+
         Raises:
             IllegalMoveError: with ``illegal_action="raise"``; the game is unchanged.
+            ValueError: the action is no integer.
             gymnasium.error.ResetNeeded: the game is over or was never started.
         """
         terminations = self._games.positions.rows["termination"]
@@ -143,7 +163,11 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
         return masks
 
     def set_opponent(self, opponent: str | Opponent | None) -> None:
-        """Seat another opponent; it answers from the next step on."""
+        """Seat another opponent; it answers from the next step on.
+
+        Raises:
+            ValueError: no opponent has that name.
+        """
         self._games.seat([opponent])
 
     def get_state(self) -> dict[str, Any]:
@@ -164,7 +188,7 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
         """The position as SFEN."""
         return self._games.positions.sfen(0)
 
-    def render(self) -> str | UInt8Array | None:  # type: ignore[override]
+    def render(self) -> str | UInt8Array | None:
         """Draw the position: str for "ansi", uint8[H, W, 3] for "rgb_array", None for "human"."""
         if self.render_mode == "ansi":
             return render.ansi(self._games.positions.diagram(0))
@@ -179,9 +203,9 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
             render.show(self._games.positions.diagram(0))
 
     def _observe(self) -> UInt8Array:
-        out = np.empty((1, *self.observation_space.shape), np.uint8)  # type: ignore[misc]
-        self._observer.write(self._games.positions, out)
-        return out[0]
+        out = np.empty(self._observer.space.shape, np.uint8)
+        self._observer.write(self._games.positions, out[None])
+        return out
 
     def _info(self) -> dict[str, Any]:
         rows = self._games.positions.rows

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 
-from shogi_env.core.constants import GOLD, KING, PAWN, UP, WHITE_PIECE
+from shogi_env.core.constants import GOLD, KING, PAWN, WHITE_PIECE
 from shogi_env.core.tables import walk
-from shogi_env.notation.checks import RANKS_AHEAD, SLIDES, STEP_DIRECTIONS
+from shogi_env.notation.checks import RANKS_AHEAD, SLIDES, STEP_DIRECTIONS, find_attacker
 from shogi_env.notation.sfen import Setup
 from shogi_env.notation.usi import Move, square_name
 from shogi_env.types import Color, PieceType
 
 
 def why_illegal(setup: Setup, move: Move) -> str:
-    """Say why a move that is not legal in the position is not."""
+    """Say why a move is not legal in a position, in English without a final stop.
+
+    Args:
+        setup: the position.
+        move: a move that is not legal there; for a legal one the answer means nothing.
+    """
     us = setup.turn
     name = us.name.capitalize()
     target = int(setup.board[move.to])
@@ -32,7 +37,7 @@ def why_illegal(setup: Setup, move: Move) -> str:
         return "a piece promotes only on entering, leaving or inside the three far ranks"
     if not move.promotion and _rank(move.to, us) < RANKS_AHEAD.get(kind, 0):
         return f"a {_name(piece)} must promote there: it could never move again"
-    return "the king would be in check"
+    return _attacker_of_king(setup, move, piece)
 
 
 def _why_no_drop(setup: Setup, drop: PieceType, to: int) -> str:
@@ -47,10 +52,20 @@ def _why_no_drop(setup: Setup, drop: PieceType, to: int) -> str:
         file = setup.board[to // 9 * 9 : to // 9 * 9 + 9]
         if PAWN + WHITE_PIECE * us in file:
             return "a second unpromoted pawn on the file (nifu)"
-        ahead = next(walk(to, UP, -1 if us else 1, 1), None)
-        if ahead is not None and setup.board[ahead] == KING + WHITE_PIECE * us.other:
-            return "a pawn drop may not give mate (uchifuzume), or the king would be in check"
-    return "the king would be in check"
+    return _attacker_of_king(setup, Move(to, drop=drop), drop + WHITE_PIECE * us)
+
+
+def _attacker_of_king(setup: Setup, move: Move, piece: int) -> str:
+    """The one reason left: the own king is attacked afterwards, or a pawn drop gives mate."""
+    board = setup.board.tolist()
+    if move.source is not None:
+        board[move.source] = 0
+    board[move.to] = piece
+    king = KING + WHITE_PIECE * setup.turn
+    attacker = find_attacker(board, board.index(king), setup.turn.other) if king in board else None
+    if attacker is None:
+        return "a pawn drop may not give mate (uchifuzume)"
+    return f"the king would be in check from {square_name(attacker)}"
 
 
 def _reach(setup: Setup, source: int, piece: int) -> Iterator[int]:

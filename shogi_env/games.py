@@ -34,6 +34,10 @@ class Games:
         illegal_action: "lose" or "raise".
         threads: as in `Positions`.
 
+    Raises:
+        SfenError: a start is not a position.
+        ValueError: an argument is none of these.
+
     Attributes:
         positions: the games.
         sides: int8[N], the learner's color in each game with an opponent.
@@ -73,9 +77,16 @@ class Games:
         return self._both.copy()
 
     def seat(self, seats: Sequence[str | Opponent | None], columns: Int64Array | None = None) -> None:
-        """Put opponents into games, one entry for each; they answer from the next step on.
+        """Put opponents into games; they answer from the next step on.
 
         A game that changes between one seat and both should be reset by the caller.
+
+        Args:
+            seats: one entry for each of the games.
+            columns: int64[k], the games; None for all N.
+
+        Raises:
+            ValueError: the numbers differ, or no opponent has that name.
         """
         columns = np.arange(len(self)) if columns is None else columns
         if len(seats) != len(columns):
@@ -109,6 +120,19 @@ class Games:
             raise ValueError(f"side is one of {', '.join(map(repr, SIDES))}, not {side!r}")
         start = self._initial if given["sfen"] is None else _Start(given["sfen"], self.positions)
         moves = [Move.from_usi(text) for text in given["moves"] or ()]
+        before = (self.positions.snapshot(idx), self.sides[idx]) if moves or given["sfen"] else None
+        try:
+            self._set_up(idx, start, side, moves)
+        except ValueError:
+            if before is not None:
+                self.positions.restore(idx, before[0])
+                self.sides[idx] = before[1]
+            raise
+        if not moves and given["sfen"] is None:
+            self._play_random_plies(idx, start)
+        self.answer(idx)
+
+    def _set_up(self, idx: Int64Array, start: "_Start", side: str, moves: list[Move]) -> None:
         colors = (
             self.positions.random_numbers(2, idx)
             if side == "random"
@@ -119,9 +143,6 @@ class Games:
         for move in moves:
             self.positions.apply(self._actions_of(move, idx), idx)
         self._refuse_decided(idx)
-        if not moves and given["sfen"] is None:
-            self._play_random_plies(idx, start)
-        self.answer(idx)
 
     def _actions_of(self, move: Move, idx: Int64Array) -> Int64Array:
         return np.array([self.positions.action(int(i), move) for i in idx], np.int64)
@@ -165,7 +186,8 @@ class Games:
         self.answer(idx)
         winners = rows["winner"]
         won, lost = winners == actors, winners == 1 - actors
-        return np.subtract(won, lost, dtype=np.float64)[idx]
+        rewards: Float64Array = np.subtract(won, lost, dtype=np.float64)
+        return rewards[idx]
 
     def answer(self, idx: Int64Array) -> None:
         """Let opponents move in those of the games `idx` where they are to move."""

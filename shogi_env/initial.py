@@ -5,6 +5,8 @@ import numpy as np
 from shogi_env.core.constants import DEFAULT_MAX_PLIES, MAX_COUNT
 from shogi_env.core.state import new_row
 from shogi_env.core.tables import POINTS
+from shogi_env.errors import SfenError
+from shogi_env.notation.checks import quote
 from shogi_env.notation.sfen import HANDICAPS, START_SFEN, Setup, parse_sfen
 from shogi_env.types import StateArray
 
@@ -20,7 +22,11 @@ def resolve(start: str | None) -> Setup:
     """
     if start is None:
         start = START_SFEN
-    return parse_sfen(HANDICAPS.get(start, start) if isinstance(start, str) else start)
+    if not isinstance(start, str) or " " in start:
+        return parse_sfen(start)
+    if start not in HANDICAPS:
+        raise SfenError(f"{quote(start)} is neither an SFEN nor a handicap ({', '.join(HANDICAPS)})")
+    return parse_sfen(HANDICAPS[start])
 
 
 def handicap_points(setup: Setup) -> int:

@@ -6,7 +6,7 @@ from gymnasium import spaces
 from shogi_env.core.constants import MAX_COUNT, NUM_PLANES
 from shogi_env.core.planes import BOARD_SIZE, PIECE_PLANES
 from shogi_env.positions import Positions
-from shogi_env.types import UInt8Array
+from shogi_env.types import Int64Array, UInt8Array
 
 KINDS = ("full", "pieces", "board")
 LAYOUTS = ("NCHW", "NHWC")
@@ -20,6 +20,9 @@ class Observer:
             integers, see `core.planes.write_board`).
         layout: "NCHW" or "NHWC"; "board" has no layout.
 
+    Raises:
+        ValueError: there is no such kind or layout.
+
     Attributes:
         space: the observation space of one game.
     """
@@ -32,25 +35,25 @@ class Observer:
         self._kind, self._layout = kind, layout
         self.space = _board_space() if kind == "board" else self._plane_space()
 
-    def _plane_space(self) -> spaces.Box:
+    def _plane_space(self) -> "spaces.Box[np.uint8]":
         planes = NUM_PLANES if self._kind == "full" else len(PIECE_PLANES)
         shape = (planes, 9, 9) if self._layout == "NCHW" else (9, 9, planes)
         return spaces.Box(0, 1, shape, np.uint8)
 
-    def write(self, positions: Positions, out: UInt8Array) -> None:
-        """Overwrite `out`, uint8[N, *space.shape], with the observations of all games."""
+    def write(self, positions: Positions, out: UInt8Array, where: Int64Array | None = None) -> None:
+        """Overwrite `out`, uint8[k, *space.shape], with the observations of the games `where`."""
         if self._kind == "board":
-            positions.boards(out)
+            positions.boards(out, where)
         elif self._kind == "full" and self._layout == "NCHW":
-            positions.planes(out)
+            positions.planes(out, where)
         else:
-            planes = positions.planes()
+            planes = positions.planes(where=where)
             if self._kind == "pieces":
                 planes = planes[:, PIECE_PLANES]
             out[:] = planes if self._layout == "NCHW" else planes.transpose(0, 2, 3, 1)
 
 
-def _board_space() -> spaces.Box:
+def _board_space() -> "spaces.Box[np.uint8]":
     high = np.concatenate([np.full(81, 28), np.tile(MAX_COUNT[1:8], 2), [1, 3, 5, 5, 8]])
     assert len(high) == BOARD_SIZE
     return spaces.Box(np.zeros(BOARD_SIZE, np.uint8), high.astype(np.uint8), dtype=np.uint8)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,15 +19,27 @@ from shogi_env.core.constants import (
     NUM_PLANES,
     PLANE_WORDS,
 )
-from shogi_env.core.planes import BOARD_SIZE
 from shogi_env.core.movegen import LEGAL_SHAPE
+from shogi_env.core.planes import BOARD_SIZE
 from shogi_env.core.state import STATE, UNBEGUN
 from shogi_env.errors import IllegalMoveError
 from shogi_env.initial import first_row
 from shogi_env.notation.moves import from_packed, to_packed
 from shogi_env.notation.sfen import Setup, format_sfen
 from shogi_env.notation.usi import Move
-from shogi_env.types import BoolArray, Color, Int8Array, Int64Array, StateArray, UInt8Array, UInt64Array
+from shogi_env.types import (
+    BoolArray,
+    Color,
+    Int8Array,
+    Int16Array,
+    Int64Array,
+    StateArray,
+    UInt8Array,
+    UInt64Array,
+)
+
+MaskArray = TypeVar("MaskArray", BoolArray, Int8Array, UInt8Array, UInt64Array)
+PlaneArray = TypeVar("PlaneArray", UInt8Array, UInt64Array)
 
 
 class Snapshot(NamedTuple):
@@ -50,6 +63,10 @@ class Positions:
         max_plies: plies after which a game is drawn, 1..32767.
         declaration: "auto": the 27-point rule ends games; "off".
         threads: how many threads share the work of a call.
+
+    Raises:
+        SfenError: a start is not a position.
+        ValueError: an argument is none of these.
 
     Attributes:
         rows: STATE[N], the games; `rows["ply"]`, `rows["turn"]`, ... are views to read.
@@ -100,7 +117,7 @@ class Positions:
         return self.rows["turn"].copy()
 
     @property
-    def plies(self) -> np.ndarray[Any, np.dtype[np.int16]]:
+    def plies(self) -> Int16Array:
         """Moves played in each game, int16[N]."""
         return self.rows["ply"].copy()
 
@@ -136,6 +153,8 @@ class Positions:
 
         Raises:
             IllegalMoveError: an action is illegal or its game has ended; no game was changed.
+            ValueError: the arrays do not fit, or a game is named twice.
+            IndexError: there is no such game.
         """
         idx = self._indices(where)
         acts = np.asarray(actions)
@@ -182,6 +201,10 @@ class Positions:
         batch.draw_numbers(self.rows, idx, below, numbers)
         return numbers
 
+    @overload
+    def masks(self, out: None = None) -> BoolArray: ...
+    @overload
+    def masks(self, out: MaskArray) -> MaskArray: ...
     def masks(self, out: BoolArray | Int8Array | UInt8Array | UInt64Array | None = None) -> Any:
         """Write which actions are legal.
 
@@ -202,39 +225,47 @@ class Positions:
             self._share(batch.write_masks, n, self._legal, out.view(np.uint8))
         return out
 
-    def planes(self, out: UInt8Array | UInt64Array | None = None) -> Any:
-        """Write the 136 planes (`core.planes.PLANES`) of every game, as its side to move sees it.
+    @overload
+    def planes(self, out: None = None, where: ArrayLike | None = None) -> UInt8Array: ...
+    @overload
+    def planes(self, out: PlaneArray, where: ArrayLike | None = None) -> PlaneArray: ...
+    def planes(self, out: UInt8Array | UInt64Array | None = None, where: ArrayLike | None = None) -> Any:
+        """Write the 136 planes (`core.planes.PLANES`) of games, as their side to move sees them.
 
         Args:
-            out: uint8[N, 136, 9, 9] of 0 and 1, or packed uint64[N, 173] (bit ``plane * 81 +
+            out: uint8[k, 136, 9, 9] of 0 and 1, or packed uint64[k, 173] (bit ``plane * 81 +
                 cell``); every element is overwritten. None for a new uint8 array.
+            where: games [k]; None for all N.
 
         Returns:
             `out`.
         """
-        n = len(self.rows)
+        rows = self.rows if where is None else self.rows[self._indices(where)]
+        n = len(rows)
         out = np.empty((n, NUM_PLANES, 9, 9), np.uint8) if out is None else out
         if out.dtype == np.uint64:
             self._check_out(out, (n, PLANE_WORDS), (np.uint64,))
-            self._share(batch.pack_observations, n, self.rows, out)
+            self._share(batch.pack_observations, n, rows, out)
         else:
             self._check_out(out, (n, NUM_PLANES, 9, 9), (np.uint8,))
-            self._share(batch.write_planes, n, self.rows, out.reshape(n, NUM_PLANES * NUM_CELLS))
+            self._share(batch.write_planes, n, rows, out.reshape(n, NUM_PLANES * NUM_CELLS))
         return out
 
-    def boards(self, out: UInt8Array | None = None) -> UInt8Array:
-        """Write each position as small integers; see `core.planes.write_board`.
+    def boards(self, out: UInt8Array | None = None, where: ArrayLike | None = None) -> UInt8Array:
+        """Write positions as small integers; see `core.planes.write_board`.
 
         Args:
-            out: uint8[N, 100], overwritten; None for a new array.
+            out: uint8[k, 100], overwritten; None for a new array.
+            where: games [k]; None for all N.
 
         Returns:
             `out`.
         """
-        n = len(self.rows)
+        rows = self.rows if where is None else self.rows[self._indices(where)]
+        n = len(rows)
         out = np.empty((n, BOARD_SIZE), np.uint8) if out is None else out
         self._check_out(out, (n, BOARD_SIZE), (np.uint8,))
-        self._share(batch.write_boards, n, self.rows, out)
+        self._share(batch.write_boards, n, rows, out)
         return out
 
     def outcomes(self) -> tuple[Int8Array, Int8Array]:
@@ -324,7 +355,7 @@ class Positions:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads - 1, "shogi_env")
         cuts = [n * k // self._threads for k in range(self._threads + 1)]
-        slices = list(zip(cuts[:-1], cuts[1:], strict=True))
+        slices = list(pairwise(cuts))
         waiting = [self._pool.submit(kernel, *args, *cut) for cut in slices[1:]]
         kernel(*args, *slices[0])
         for future in waiting:

@@ -14,6 +14,7 @@ def perft(sfen: str | None, depth: int, *, bulk: bool = True) -> int:
 
     Raises:
         SfenError: `sfen` is not a position.
+        ValueError: `depth` is negative.
 
     >>> perft(None, 3)
     25470

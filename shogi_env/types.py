@@ -4,20 +4,23 @@ Letters used in shapes: N games, P planes, A actions, T steps.
 """
 
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 Int8Array: TypeAlias = NDArray[np.int8]
+Int16Array: TypeAlias = NDArray[np.int16]
 UInt8Array: TypeAlias = NDArray[np.uint8]
 Int64Array: TypeAlias = NDArray[np.int64]
 UInt64Array: TypeAlias = NDArray[np.uint64]
 Float32Array: TypeAlias = NDArray[np.float32]
 Float64Array: TypeAlias = NDArray[np.float64]
-StateArray: TypeAlias = NDArray[Any]
-"""Rows of `core.state.STATE`."""
+StateArray: TypeAlias = NDArray[np.void]
+"""Games: rows of `core.state.STATE`."""
+Row: TypeAlias = np.record
+"""One game: one row of `core.state.STATE`, with the fields as attributes."""
 
 
 class Color(IntEnum):

@@ -9,6 +9,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
 
 from shogi_env import render
 from shogi_env.core.constants import DEFAULT_MAX_PLIES, NUM_ACTIONS
@@ -18,29 +19,25 @@ from shogi_env.opponents import Opponent
 from shogi_env.types import BoolArray, Float64Array, Int8Array, Int64Array, UInt8Array
 
 
-class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, UInt8Array]):
+class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[Any]]):
     """N games at once; each behaves, step for step, like a `ShogiEnv` seeded with ``seed + i``.
 
     Args:
         num_envs: number of games N.
-        opponent: as in `ShogiEnv`, for all games.
+        opponent: as in `ShogiEnv`, for all games; so are side, max_plies, initial, random_plies,
+            declaration, observation, layout and illegal_action.
         seats: one opponent (or None for both seats) for each game, instead of `opponent`.
+        render_mode: "ansi" or "rgb_array", one frame a game.
         autoreset_mode: "NextStep": the step after a game's end ignores that game's action, starts
             it anew and rewards 0; "SameStep": a game starts anew in the step that ends it, and
             ``infos["final_obs"]`` and ``infos["final_info"]`` hold its end.
         copy: whether each call returns arrays of its own. With False two sets of arrays are used in
             turn: what a call returned is overwritten by the second call after it.
         threads: how many threads share the work.
-        side: as in `ShogiEnv`; so are max_plies, initial, random_plies, declaration, observation,
-            layout, illegal_action and render_mode ("ansi" or "rgb_array", one frame a game).
-        max_plies: see above.
-        initial: see above.
-        random_plies: see above.
-        declaration: see above.
-        observation: see above.
-        layout: see above.
-        illegal_action: see above.
-        render_mode: see above.
+
+    Raises:
+        SfenError: a start is not a position.
+        ValueError: an argument is none of these.
     """
 
     def __init__(
@@ -109,6 +106,13 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, UInt8Arr
         Args:
             seed: restarts the random streams; without it they go on.
             options: as in `ShogiEnv.reset`, for all games; "reset_mask", bool[N], starts only those.
+
+        Returns:
+            observations uint8[N, ...] and infos, as `step` returns them.
+
+        Raises:
+            ShogiError: a position, a text or a move in the options is wrong.
+            ValueError: the side is wrong, or a game is decided where it starts.
         """
         super().reset(seed=seed if seed is None or isinstance(seed, int) else int(seed[0]))
         if seed is not None:
@@ -164,23 +168,33 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, UInt8Arr
 
     def _finish(self, done: BoolArray) -> dict[str, Any]:
         """Keep the ends of games and start them anew."""
-        observations, infos = self._write(self._new_arrays())
-        final_obs = np.full(self.num_envs, None, object)
         ended = np.flatnonzero(done)
-        for i in ended:
-            final_obs[i] = observations[i].copy()
-        final_info: dict[str, Any] = {}
-        for key, values in infos.items():
-            if not key.startswith("_"):
-                kept = np.zeros_like(values)
-                kept[ended] = values[ended]
-                final_info |= {key: kept, f"_{key}": done.copy()}
+        observations = np.empty((len(ended), *self._observer.space.shape), np.uint8)
+        self._observer.write(self._games.positions, observations, ended)
+        final_obs = np.full(self.num_envs, None, object)
+        for k, i in enumerate(ended):
+            final_obs[i] = observations[k]
+        final_info: dict[str, Any] = {"action_mask": np.zeros((self.num_envs, NUM_ACTIONS), np.int8)}
+        final_info["action_mask"][ended] = 1
+        for key, values in self._standings().items():
+            final_info[key] = np.where(done, values, 0).astype(values.dtype)
+        final_info |= {f"_{key}": done.copy() for key in tuple(final_info)}
         self._games.start(ended)
         return {
             "final_obs": final_obs,
             "_final_obs": done.copy(),
             "final_info": final_info,
             "_final_info": done.copy(),
+        }
+
+    def _standings(self) -> dict[str, Any]:
+        """What `info` tells of each game besides its mask."""
+        rows = self._games.positions.rows
+        return {
+            "to_play": rows["turn"].copy(),
+            "ply": rows["ply"].astype(np.int64),
+            "termination": rows["termination"].copy(),
+            "winner": rows["winner"].copy(),
         }
 
     def action_masks(self) -> BoolArray:
@@ -190,7 +204,15 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, UInt8Arr
     def set_opponent(
         self, opponent: str | Opponent | None, columns: Sequence[int] | Int64Array | None = None
     ) -> None:
-        """Seat another opponent in all games or in some; it answers from the next step on."""
+        """Seat another opponent; it answers from the next step on.
+
+        Args:
+            opponent: as in `ShogiEnv`.
+            columns: integers [k], the games; None for all N.
+
+        Raises:
+            ValueError: no opponent has that name.
+        """
         idx = self._everyone if columns is None else np.asarray(columns, np.int64)
         self._games.seat([opponent] * len(idx), idx)
 
@@ -217,8 +239,7 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, UInt8Arr
         return tuple(draw(self._games.positions.diagram(i)) for i in range(self.num_envs))
 
     def _new_arrays(self) -> tuple[UInt8Array, Int8Array]:
-        shape = self.observation_space.shape
-        assert shape is not None  # a Box
+        shape = (self.num_envs, *self._observer.space.shape)
         return np.empty(shape, np.uint8), np.empty((self.num_envs, NUM_ACTIONS), np.int8)
 
     def _observe(self) -> tuple[UInt8Array, dict[str, Any]]:
@@ -234,9 +255,7 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, UInt8Arr
         positions.masks(masks)
         masks[positions.rows["termination"] != 0] = 1
         self._masks = masks
-        infos: dict[str, Any] = {"action_mask": masks}
-        for key, field in (("to_play", "turn"), ("ply", "ply"), ("termination",) * 2, ("winner",) * 2):
-            infos[key] = positions.rows[field].astype(np.int64 if key == "ply" else np.int8)
+        infos = {"action_mask": masks} | self._standings()
         everyone = np.ones(self.num_envs, np.bool_)
         return observations, infos | {f"_{key}": everyone.copy() for key in infos}
 

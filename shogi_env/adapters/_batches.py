@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from shogi_env.adapters._same_step import Ending, SameStepGames, State, join_states, slice_state
-from shogi_env.adapters._workers import SharedArrays, Workers, request, start_context
+from shogi_env.adapters._workers import SharedArrays, WorkerError, Workers, request, start_context
 from shogi_env.core.constants import NUM_ACTIONS
 from shogi_env.errors import IllegalMoveError
 from shogi_env.observations import Observer
@@ -184,7 +184,12 @@ class WorkerBatch(Batch):
         self._workers = Workers(context, shared, bounds)
         try:
             self._ask(starts)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, WorkerError):
+                error.add_note(
+                    "Does the script that starts workers guard its main part by "
+                    '`if __name__ == "__main__":`? Each worker imports it.'
+                )
             self._workers.close()
             raise
 

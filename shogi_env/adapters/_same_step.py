@@ -12,7 +12,7 @@ from shogi_env.core.constants import DEFAULT_MAX_PLIES
 from shogi_env.games import Games, Initial
 from shogi_env.observations import Observer
 from shogi_env.opponents import Opponent
-from shogi_env.positions import Positions, Snapshot
+from shogi_env.positions import Snapshot
 from shogi_env.types import BoolArray, Float32Array, Int8Array, Int64Array, UInt8Array
 
 State: TypeAlias = dict[str, Any]
@@ -99,7 +99,6 @@ class SameStepGames:
             threads=threads,
         )
         self._positions = self._games.positions
-        self._last = Positions(1, max_plies=max_plies)  # where ended games are observed, one by one
         self._everyone = np.arange(n)
         self._started = False
 
@@ -145,16 +144,20 @@ class SameStepGames:
         ended = np.flatnonzero(dones)
         if not len(ended):
             return rewards, dones, []
-        endings = [self._ending(i) for i in ended.tolist()]
+        endings = self._endings(ended)
         self._games.start(ended)
         return rewards, dones, endings
 
-    def _ending(self, i: int) -> Ending:
-        self._last.restore(None, self._positions.snapshot([i]))
-        observation = np.empty((1, *self.space.shape), np.uint8)
-        self._observer.write(self._last, observation)
-        row = self._last.rows[0]
-        return Ending(i, observation[0], int(row["termination"]), int(row["winner"]), int(row["ply"]))
+    def _endings(self, ended: Int64Array) -> list[Ending]:
+        observations = np.empty((len(ended), *self.space.shape), np.uint8)
+        self._observer.write(self._positions, observations, ended)
+        rows = self._positions.rows
+        columns = [ended, *(rows[name][ended] for name in ("termination", "winner", "ply"))]
+        numbers = zip(*(column.tolist() for column in columns), strict=True)
+        return [
+            Ending(game, observation, *rest)
+            for (game, *rest), observation in zip(numbers, observations, strict=True)
+        ]
 
     def write(self, observations: UInt8Array, masks: Int8Array) -> None:
         """Overwrite uint8[N, *space.shape] and int8[N, 2187] with how the games stand."""

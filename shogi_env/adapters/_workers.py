@@ -266,10 +266,10 @@ class Workers:
         code = process.exitcode
         reason = f"exit code {code}"
         if code is not None and code < 0:
-            reason += f", {signal.Signals(-code).name}"
+            reason += f", {signal.strsignal(-code)}"
         name = self._name(w)
         self.close()
-        raise WorkerError(f"{name} died ({reason}); the others were ended")
+        raise WorkerError(f"{name} died ({reason}); the others were ended") from None
 
     def close(self) -> None:
         """End all workers; they finish the request they are at, or are killed."""

@@ -11,19 +11,20 @@ from shogi_env.core.constants import (
     PROMOTION_PLANE,
 )
 from shogi_env.core.jit import compiled, inlined
-from shogi_env.core.tables import ASCENDING, DIRECTION, JUMP_SOURCE, OPPOSITE, RAY
+from shogi_env.core.tables import ASCENDING, JUMP_SOURCE, OPPOSITE, RAY
+from shogi_env.types import Int16Array, Row, UInt64Array
 
 
 @inlined
-def is_legal(legal, action):  # type: ignore[no-untyped-def]
-    """Whether an action, any integer, is among the legal ones (uint64[27, 2])."""
+def is_legal(legal: UInt64Array, action: int) -> bool:
+    """Whether an action, any integer, is among the legal ones, uint64[27, 2]."""
     if action < 0 or action >= NUM_ACTIONS:
         return False
     return bool(get(legal, action // 81) & bit(action % 81))
 
 
 @inlined
-def move_of(row, plane, seen):  # type: ignore[no-untyped-def]
+def move_of(row: Row, plane: int, seen: int) -> int:
     """The move (see `play`) of a legal action, by its plane and destination."""
     to = cell_facing(seen, row.turn)
     if plane >= DROP_PLANE:
@@ -41,13 +42,13 @@ def move_of(row, plane, seen):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def action_to_move(row, action):  # type: ignore[no-untyped-def]
+def action_to_move(row: Row, action: int) -> int:
     """The move (see `play`) that a legal action stands for."""
     return move_of(row, action // 81, action % 81)
 
 
 @compiled
-def list_moves(row, legal, moves):  # type: ignore[no-untyped-def]
+def list_moves(row: Row, legal: UInt64Array, moves: Int16Array) -> int:
     """Write the legal moves (see `play`) in rising order of their actions.
 
     Args:
@@ -56,7 +57,7 @@ def list_moves(row, legal, moves):  # type: ignore[no-untyped-def]
         moves: int16[>= number of moves], written from the front.
 
     Returns:
-        How many.
+        How many, 0..593.
     """
     n = 0
     for plane in range(NUM_ACTION_PLANES):
@@ -69,17 +70,7 @@ def list_moves(row, legal, moves):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def move_to_action(row, move):  # type: ignore[no-untyped-def]
-    """The action of a move of the side to move."""
-    to, source = cell_facing(move & 127, row.turn), move >> 7 & 127
-    if source >= 81:
-        return (DROP_PLANE + source - 81) * 81 + to
-    direction = DIRECTION[cell_facing(source, row.turn), to] + 0
-    return (direction + PROMOTION_PLANE * (move >> 14)) * 81 + to
-
-
-@compiled
-def pack_mask(legal, words):  # type: ignore[no-untyped-def]
+def pack_mask(legal: UInt64Array, words: UInt64Array) -> None:
     """Write the legal actions as packed bits.
 
     Args:

@@ -27,7 +27,7 @@ from shogi_env.core.constants import (
     UP_RIGHT,
     WHITE,
 )
-from shogi_env.core.jit import compiled, inlined
+from shogi_env.core.jit import as_int, compiled, inlined
 from shogi_env.core.tables import (
     BOARD_HIGH,
     BOARD_LOW,
@@ -56,6 +56,7 @@ from shogi_env.core.tables import (
     TOP_TWO_HIGH,
     TOP_TWO_LOW,
 )
+from shogi_env.types import Row
 
 
 class View(NamedTuple):
@@ -76,19 +77,20 @@ class View(NamedTuple):
 
 
 @inlined
-def facing(bb, color):  # type: ignore[no-untyped-def]
+def facing(bb: Bitboard, color: int) -> Bitboard:
     """The set as `color` sees it."""
     return turned(bb) if color == WHITE else bb
 
 
 @inlined
-def cell_facing(cell, color):  # type: ignore[no-untyped-def]
+def cell_facing(cell: int, color: int) -> int:
     """A cell as `color` sees it; NO_CELL stays."""
-    return 80 - cell if color == WHITE and cell != NO_CELL else cell + 0
+    absolute = as_int(cell)
+    return 80 - absolute if color == WHITE and absolute != NO_CELL else absolute
 
 
 @inlined
-def look(row, color):  # type: ignore[no-untyped-def]
+def look(row: Row, color: int) -> View:
     """The position as `color` sees it: the one place where the board is turned."""
     return View(
         facing(get(row.color, color), color),
@@ -107,65 +109,65 @@ def look(row, color):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def board():  # type: ignore[no-untyped-def]
+def board() -> Bitboard:
     """All 81 cells."""
     return bits(BOARD_LOW, BOARD_HIGH)
 
 
 @inlined
-def up(bb):  # type: ignore[no-untyped-def]
+def up(bb: Bitboard) -> Bitboard:
     """Every cell moved one rank towards the opponent."""
     return shr(bb & ~bits(TOP_LOW, TOP_HIGH), 1)
 
 
 @inlined
-def down(bb):  # type: ignore[no-untyped-def]
+def down(bb: Bitboard) -> Bitboard:
     """Every cell moved one rank back."""
     return shl(bb & ~bits(BOTTOM_LOW, BOTTOM_HIGH), 1)
 
 
 @inlined
-def left(bb):  # type: ignore[no-untyped-def]
+def left(bb: Bitboard) -> Bitboard:
     """Every cell moved one file to the left."""
     return shl(bb, 9)
 
 
 @inlined
-def right(bb):  # type: ignore[no-untyped-def]
+def right(bb: Bitboard) -> Bitboard:
     """Every cell moved one file to the right."""
     return shr(bb, 9)
 
 
 @inlined
-def jumps_up(bb):  # type: ignore[no-untyped-def]
+def jumps_up(bb: Bitboard) -> Bitboard:
     """Where knights that move up land."""
     from_here = bb & ~bits(TOP_TWO_LOW, TOP_TWO_HIGH)
     return shl(from_here, 7) | shr(from_here, 11)
 
 
 @inlined
-def jumps_down(bb):  # type: ignore[no-untyped-def]
+def jumps_down(bb: Bitboard) -> Bitboard:
     """Where knights that move down land."""
     from_here = bb & ~bits(BOTTOM_TWO_LOW, BOTTOM_TWO_HIGH)
     return shr(from_here, 7) | shl(from_here, 11)
 
 
 @inlined
-def ray_ascending(direction, cell, occupied):  # type: ignore[no-untyped-def]
+def ray_ascending(direction: int, cell: int, occupied: Bitboard) -> Bitboard:
     """Cells reached along a direction of rising cell numbers, up to the first piece."""
     reached = get(RAY[direction], cell)
     return reached ^ get(RAY[direction], first(reached & occupied | bit(80)))
 
 
 @inlined
-def ray_descending(direction, cell, occupied):  # type: ignore[no-untyped-def]
+def ray_descending(direction: int, cell: int, occupied: Bitboard) -> Bitboard:
     """Cells reached along a direction of falling cell numbers, up to the first piece."""
     reached = get(RAY[direction], cell)
     return reached ^ get(RAY[direction], last(reached & occupied | bit(0)))
 
 
 @compiled
-def bishop_reach(cell, occupied):  # type: ignore[no-untyped-def]
+def bishop_reach(cell: int, occupied: Bitboard) -> Bitboard:
     """Cells a bishop attacks."""
     return (
         ray_ascending(UP_LEFT, cell, occupied)
@@ -176,7 +178,7 @@ def bishop_reach(cell, occupied):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def rook_reach(cell, occupied):  # type: ignore[no-untyped-def]
+def rook_reach(cell: int, occupied: Bitboard) -> Bitboard:
     """Cells a rook attacks."""
     return (
         ray_ascending(LEFT, cell, occupied)
@@ -187,14 +189,14 @@ def rook_reach(cell, occupied):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def between(a, b):  # type: ignore[no-untyped-def]
+def between(a: int, b: int) -> Bitboard:
     """Cells strictly between two cells; none if they are not in line."""
     d = DIRECTION[a, b]
     return get(RAY[d], a) & get(RAY[OPPOSITE[d]], b)
 
 
 @inlined
-def sliders_towards(view, cell):  # type: ignore[no-untyped-def]
+def sliders_towards(view: View, cell: int) -> Bitboard:
     """The opponent's sliders that would attack `cell` on an empty board."""
     return view.their & (
         get(LINES[LINE_UP], cell) & view.lances
@@ -204,7 +206,7 @@ def sliders_towards(view, cell):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def steppers_towards(view, cell):  # type: ignore[no-untyped-def]
+def steppers_towards(view: View, cell: int) -> Bitboard:
     """Pieces of either side that would step to `cell`, moved as the opponent moves (down).
 
     A piece attacks a cell exactly if the same piece of the other side, standing there, attacks it.
@@ -219,7 +221,7 @@ def steppers_towards(view, cell):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def checks_and_pins(view):  # type: ignore[no-untyped-def]
+def checks_and_pins(view: View) -> tuple[Bitboard, Bitboard]:
     """The opponent's pieces that attack our king, and our pieces that shield it from a slider."""
     king = view.king
     checkers = view.their & steppers_towards(view, king)
@@ -238,7 +240,7 @@ def checks_and_pins(view):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def slid_down(view, occupied, near):  # type: ignore[no-untyped-def]
+def slid_down(view: View, occupied: Bitboard, near: Bitboard) -> Bitboard:
     """Cells that the opponent's sliders attack; right within the set `near`, maybe more outside."""
     attacked = bits(0, 0)
     pieces = view.their & view.lances
@@ -260,7 +262,7 @@ def slid_down(view, occupied, near):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def king_escapes(view):  # type: ignore[no-untyped-def]
+def king_escapes(view: View) -> Bitboard:
     """Cells our king can step to without being in check there."""
     cells = get(STEP[KIND_KING], view.king) & ~view.own
     if not cells:

@@ -1,6 +1,7 @@
-"""Entry points from Python: every kernel works on games ``begin..end`` of a batch.
+"""Entry points from Python, over batches of games.
 
-Threads share a batch by taking slices of it; kernels release the GIL.
+A kernel that takes ``begin`` and ``stop`` works on ``range(begin, stop)``, so that threads may share a
+batch by taking slices of it; kernels release the GIL.
 """
 
 import numpy as np
@@ -8,31 +9,39 @@ import numpy as np
 from shogi_env.core.actions import action_to_move, is_legal, list_moves, pack_mask
 from shogi_env.core.bitboard import count, first, get, rest
 from shogi_env.core.constants import MASK_WORDS, NUM_ACTION_PLANES, NUM_ACTIONS, PLANE_WORDS
-from shogi_env.core.jit import compiled, kernel, spread
+from shogi_env.core.jit import as_int, compiled, kernel, spread
 from shogi_env.core.movegen import count_moves, generate
 from shogi_env.core.planes import pack_planes, write_board
 from shogi_env.core.play import do_move
 from shogi_env.core.rules import can_declare, end, judge, record
 from shogi_env.core.state import UNBEGUN
-from shogi_env.types import Termination
+from shogi_env.types import (
+    Int16Array,
+    Int64Array,
+    Row,
+    StateArray,
+    Termination,
+    UInt8Array,
+    UInt64Array,
+)
 
 _ILLEGAL_MOVE = int(Termination.ILLEGAL_MOVE)
 _13, _7, _17, _32 = np.uint64(13), np.uint64(7), np.uint64(17), np.uint64(32)
 
 
 @compiled
-def random_below(row, n):  # type: ignore[no-untyped-def]
+def random_below(row: Row, n: int) -> int:
     """A number 0..n-1 from the game's stream (xorshift64, Marsaglia 2003; its high bits)."""
     x = row.stream
     x ^= x << _13
     x ^= x >> _7
     x ^= x << _17
     row.stream = x
-    return np.int64((x >> _32) * np.uint64(n) >> _32)
+    return as_int((x >> _32) * np.uint64(n) >> _32)
 
 
 @compiled
-def nth_action(legal, n):  # type: ignore[no-untyped-def]
+def nth_action(legal: UInt64Array, n: int) -> int:
     """The n-th legal action, counted from 0 in rising order."""
     for plane in range(NUM_ACTION_PLANES):
         cells = get(legal, plane)
@@ -46,21 +55,29 @@ def nth_action(legal, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def play(rows, history, legal, actions, where, begin, stop):  # type: ignore[no-untyped-def]
-    """Play ``actions[k]`` in game ``where[k]`` for k in ``begin..stop``, and judge.
+def play(
+    rows: StateArray,
+    history: UInt64Array,
+    legal: UInt64Array,
+    actions: Int64Array,
+    where: Int64Array,
+    begin: int,
+    stop: int,
+) -> None:
+    """Play ``actions[k]`` in game ``where[k]`` for k in ``range(begin, stop)``, and judge.
 
     A row that is `UNBEGUN` is made ready instead: its first key, legal moves, and result if the
     position is decided.  A game that has ended stands still.  An illegal action loses the game and
     changes nothing else.
 
     Args:
-        rows: STATE[N].
-        history: uint64[N, > max_plies], position keys by ply.
+        rows: STATE[N], changed.
+        history: uint64[N, > max_plies], position keys by ply; those of the new plies are written.
         legal: uint64[N, 27, 2], the legal moves, kept up to date.
-        actions: int64[k].
-        where: int64[k], distinct games.
-        begin: first k.
-        stop: k after the last.
+        actions: int64[K], any values.
+        where: int64[K], distinct games.
+        begin: the first k.
+        stop: the k after the last.
     """
     for k in range(begin, stop):
         i = where[k]
@@ -72,7 +89,7 @@ def play(rows, history, legal, actions, where, begin, stop):  # type: ignore[no-
             history[i, rows[i].ply] = rows[i].key
         elif is_legal(legal[i], actions[k]):
             rows[i].last_move = action_to_move(rows[i], actions[k])
-            do_move(rows[i], np.int64(rows[i].last_move))
+            do_move(rows[i], as_int(rows[i].last_move))
         else:
             end(rows[i], _ILLEGAL_MOVE, 1 - rows[i].turn)
             continue
@@ -83,8 +100,15 @@ def play(rows, history, legal, actions, where, begin, stop):  # type: ignore[no-
 
 
 @kernel
-def first_illegal(rows, legal, actions, where):  # type: ignore[no-untyped-def]
-    """The first k whose action is illegal or whose game has ended, or -1."""
+def first_illegal(rows: StateArray, legal: UInt64Array, actions: Int64Array, where: Int64Array) -> int:
+    """The first k whose action is illegal or whose game has ended, or -1.
+
+    Args:
+        rows: STATE[N].
+        legal: uint64[N, 27, 2].
+        actions: int64[K], any values.
+        where: int64[K], the games.
+    """
     for k in range(len(where)):
         i = where[k]
         if rows[i].termination or not is_legal(legal[i], actions[k]):
@@ -93,8 +117,15 @@ def first_illegal(rows, legal, actions, where):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def choose_random(rows, legal, where, actions):  # type: ignore[no-untyped-def]
-    """Write a random legal action of each game in `where` (int64[k]), -1 where there is none."""
+def choose_random(rows: StateArray, legal: UInt64Array, where: Int64Array, actions: Int64Array) -> None:
+    """Write a random legal action of some games, each as likely.
+
+    Args:
+        rows: STATE[N]; the streams of these games move on.
+        legal: uint64[N, 27, 2].
+        where: int64[K], the games.
+        actions: int64[K], overwritten; -1 where there is no legal move.
+    """
     for k in range(len(where)):
         i = where[k]
         n = count_moves(legal[i])
@@ -102,13 +133,7 @@ def choose_random(rows, legal, where, actions):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def declarable(rows, i):  # type: ignore[no-untyped-def]
-    """Whether the side to move in game i fulfils the declaration rule."""
-    return can_declare(rows[i])
-
-
-@kernel
-def list_legal(rows, legal, i, moves, actions):  # type: ignore[no-untyped-def]
+def list_legal(rows: StateArray, legal: UInt64Array, i: int, moves: Int16Array, actions: Int16Array) -> int:
     """Write the legal moves (see `play`) and actions of game i, in rising order of the actions.
 
     Args:
@@ -119,7 +144,7 @@ def list_legal(rows, legal, i, moves, actions):  # type: ignore[no-untyped-def]
         actions: int16[593], likewise.
 
     Returns:
-        How many.
+        How many, 0..593.
     """
     n = 0
     for plane in range(NUM_ACTION_PLANES):
@@ -132,28 +157,49 @@ def list_legal(rows, legal, i, moves, actions):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def declarable(rows, i):  # type: ignore[no-untyped-def]
-    """Whether the side to move in game i fulfils the declaration rule."""
+def declarable(rows: StateArray, i: int) -> bool:
+    """Whether the side to move in game i of `rows` (STATE[N]) fulfils the declaration rule."""
     return can_declare(rows[i])
 
 
 @kernel
-def draw_numbers(rows, where, below, numbers):  # type: ignore[no-untyped-def]
-    """Write a random number 0..below-1 from the stream of each game in `where` (int64[k])."""
+def draw_numbers(rows: StateArray, where: Int64Array, below: int, numbers: Int64Array) -> None:
+    """Write a random number of some games.
+
+    Args:
+        rows: STATE[N]; the streams of these games move on.
+        where: int64[K], the games.
+        below: the numbers are 0..below-1; 1..2**32.
+        numbers: int64[K], overwritten.
+    """
     for k in range(len(where)):
         numbers[k] = random_below(rows[where[k]], below)
 
 
 @kernel
-def pack_masks(legal, words, begin, stop):  # type: ignore[no-untyped-def]
-    """words: uint64[N, 35], overwritten for games ``begin..stop``."""
+def pack_masks(legal: UInt64Array, words: UInt64Array, begin: int, stop: int) -> None:
+    """Write the action masks of games ``range(begin, stop)`` as packed bits.
+
+    Args:
+        legal: uint64[N, 27, 2].
+        words: uint64[N, 35], overwritten for these games; see `actions.pack_mask`.
+        begin: the first game.
+        stop: the game after the last.
+    """
     for i in range(begin, stop):
         pack_mask(legal[i], words[i])
 
 
 @kernel
-def write_masks(legal, out, begin, stop):  # type: ignore[no-untyped-def]
-    """out: uint8[N, 2187] of 0 and 1, overwritten for games ``begin..stop``."""
+def write_masks(legal: UInt64Array, out: UInt8Array, begin: int, stop: int) -> None:
+    """Write the action masks of games ``range(begin, stop)`` as bytes.
+
+    Args:
+        legal: uint64[N, 27, 2].
+        out: uint8[N, 2187], overwritten for these games with 0 and 1.
+        begin: the first game.
+        stop: the game after the last.
+    """
     words = np.empty(MASK_WORDS, np.uint64)
     for i in range(begin, stop):
         pack_mask(legal[i], words)
@@ -161,8 +207,8 @@ def write_masks(legal, out, begin, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def unpack(words, n, out):  # type: ignore[no-untyped-def]
-    """Write the first n bits of the words as bytes of 0 and 1."""
+def unpack(words: UInt64Array, n: int, out: UInt8Array) -> None:
+    """Write the first n bits of uint64 words as bytes 0 and 1, the low bits of a word first."""
     for word in range(n >> 6):
         spread(words[word], out, word << 6)
     for k in range(n & ~63, n):
@@ -170,15 +216,29 @@ def unpack(words, n, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pack_observations(rows, words, begin, stop):  # type: ignore[no-untyped-def]
-    """words: uint64[N, 173], overwritten for games ``begin..stop``."""
+def pack_observations(rows: StateArray, words: UInt64Array, begin: int, stop: int) -> None:
+    """Write the planes of games ``range(begin, stop)`` as packed bits.
+
+    Args:
+        rows: STATE[N].
+        words: uint64[N, 173], overwritten for these games; see `planes.pack_planes`.
+        begin: the first game.
+        stop: the game after the last.
+    """
     for i in range(begin, stop):
         pack_planes(rows[i], words[i])
 
 
 @kernel
-def write_planes(rows, out, begin, stop):  # type: ignore[no-untyped-def]
-    """out: uint8[N, 136 * 81] of 0 and 1, overwritten for games ``begin..stop``."""
+def write_planes(rows: StateArray, out: UInt8Array, begin: int, stop: int) -> None:
+    """Write the planes of games ``range(begin, stop)`` as bytes.
+
+    Args:
+        rows: STATE[N].
+        out: uint8[N, 136 * 81], overwritten for these games with 0 and 1.
+        begin: the first game.
+        stop: the game after the last.
+    """
     words = np.empty(PLANE_WORDS, np.uint64)
     for i in range(begin, stop):
         pack_planes(rows[i], words)
@@ -186,7 +246,14 @@ def write_planes(rows, out, begin, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def write_boards(rows, out, begin, stop):  # type: ignore[no-untyped-def]
-    """out: uint8[N, 100], overwritten for games ``begin..stop``; see `planes.write_board`."""
+def write_boards(rows: StateArray, out: UInt8Array, begin: int, stop: int) -> None:
+    """Write games ``range(begin, stop)`` as small integers.
+
+    Args:
+        rows: STATE[N].
+        out: uint8[N, 100], overwritten for these games; see `planes.write_board`.
+        begin: the first game.
+        stop: the game after the last.
+    """
     for i in range(begin, stop):
         write_board(rows[i], out[i])

@@ -12,31 +12,32 @@ from llvmlite import ir
 from numba import types
 
 from shogi_env.core.jit import BITBOARD, I64, I128, inlined, lower
+from shogi_env.types import UInt64Array
 
-Bitboard: TypeAlias = Any
-"""`int` without JIT, i128 when compiled."""
+Bitboard: TypeAlias = int
+"""A Python int without JIT, LLVM's i128 when compiled."""
 
 _ONE = np.uint64(1)
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
 _BOARD = (1 << 81) - 1
 
 
-def bits(low: Any, high: Any) -> Bitboard:
+def bits(low: int | np.uint64, high: int | np.uint64) -> Bitboard:
     """The set held in two uint64 words."""
     return int(low) | int(high) << 64
 
 
-def low(bb: Bitboard) -> Any:
+def low(bb: Bitboard) -> np.uint64:
     """The word of cells 0..63, uint64."""
     return np.uint64(bb & _WORD)
 
 
-def high(bb: Bitboard) -> Any:
+def high(bb: Bitboard) -> np.uint64:
     """The word of cells 64..80, uint64."""
     return np.uint64(bb >> 64 & _WORD)
 
 
-def bit(cell: Any) -> Bitboard:
+def bit(cell: int) -> Bitboard:
     """The set of one cell; cell 81 (`NO_CELL`) gives a bit outside the board."""
     return 1 << int(cell)
 
@@ -46,7 +47,7 @@ def count(bb: Bitboard) -> int:
     return int(bb).bit_count()
 
 
-def count_word(word: Any) -> int:
+def count_word(word: np.uint64) -> int:
     """Number of bits set in a uint64."""
     return int(word).bit_count()
 
@@ -82,12 +83,12 @@ def shr(bb: Bitboard, n: int) -> Bitboard:
 
 
 def minus(x: Bitboard, y: Bitboard) -> Bitboard:
-    """x - y as numbers; y <= x."""
+    """X - y as numbers; y <= x."""
     return x - y
 
 
 def plus(x: Bitboard, y: Bitboard) -> Bitboard:
-    """x + y as numbers, below 2**127."""
+    """X + y as numbers, below 2**127."""
     return x + y
 
 
@@ -134,26 +135,26 @@ lower(plus, _B, _B, _B)(lambda b, x, y: b.add(x, y))
 
 
 @inlined
-def get(table, i):  # type: ignore[no-untyped-def]
+def get(table: UInt64Array, i: int) -> Bitboard:
     """The set stored in row i of a uint64[n, 2] table."""
     return bits(table[i, 0], table[i, 1])
 
 
 @inlined
-def put(table, i, bb):  # type: ignore[no-untyped-def]
+def put(table: UInt64Array, i: int, bb: Bitboard) -> None:
     """Store a set in row i of a uint64[n, 2] table."""
     table[i, 0] = low(bb)
     table[i, 1] = high(bb)
 
 
 @inlined
-def flip(table, i, cell):  # type: ignore[no-untyped-def]
+def flip(table: UInt64Array, i: int, cell: int) -> None:
     """Add a cell to the set in row i of a uint64[n, 2] table, or remove it."""
     table[i, cell >> 6] ^= _ONE << np.uint64(cell & 63)
 
 
 @inlined
-def pack(words, at, bb):  # type: ignore[no-untyped-def]
+def pack(words: UInt64Array, at: int, bb: Bitboard) -> None:
     """Or the 81 bits of a set into a row of uint64 words, from bit `at` on."""
     word, shift = at >> 6, at & 63
     words[word] |= low(bb) << shift

@@ -6,20 +6,27 @@ from shogi_env.core.actions import list_moves
 from shogi_env.core.attacks import checks_and_pins, look
 from shogi_env.core.batch import nth_action, random_below
 from shogi_env.core.constants import MAX_LEGAL_MOVES, NO_CELL
-from shogi_env.core.jit import compiled, kernel
+from shogi_env.core.jit import as_int, compiled, kernel
 from shogi_env.core.movegen import LEGAL_SHAPE, count_moves, generate
 from shogi_env.core.play import do_move
 from shogi_env.core.state import STATE
+from shogi_env.types import Int64Array, Row, StateArray, UInt64Array
 
-PIECE_VALUE = np.array(
-    [0, 90, 315, 405, 495, 855, 990, 540, 0, 540, 540, 540, 540, 945, 1395, 0], np.int64
-)
-"""Value of capturing each piece type (Bonanza's piece values, as used by Apery), in pawns / 90."""
+PIECE_VALUE = np.array([0, 90, 315, 405, 495, 855, 990, 540, 0, 540, 540, 540, 540, 945, 1395, 0], np.int64)
+"""Value of capturing each piece type (Bonanza's piece values, as used by Apery), a pawn 90."""
+_MATE = 1 << 40
 
 
 @compiled
-def mates(scratch, row, move, legal):  # type: ignore[no-untyped-def]
-    """Whether a move leaves the opponent in check without a reply."""
+def mates(scratch: StateArray, row: Row, move: int, legal: UInt64Array) -> bool:
+    """Whether a move leaves the opponent in check without a reply.
+
+    Args:
+        scratch: STATE[1], overwritten with the position after the move.
+        row: the game.
+        move: a legal move of it (see `play`).
+        legal: uint64[27, 2], overwritten.
+    """
     scratch[0] = row
     do_move(scratch[0], move)
     if scratch[0].king[scratch[0].turn] == NO_CELL:
@@ -32,14 +39,14 @@ def mates(scratch, row, move, legal):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def choose_greedy(rows, legal, where, actions):  # type: ignore[no-untyped-def]
-    """Write a greedy action of each game in `where` (int64[k]), ties drawn from its stream.
+def choose_greedy(rows: StateArray, legal: UInt64Array, where: Int64Array, actions: Int64Array) -> None:
+    """Write a greedy action of some games, ties drawn from their streams.
 
     Args:
-        rows: STATE[N].
+        rows: STATE[N]; the streams of these games move on.
         legal: uint64[N, 27, 2].
-        where: int64[k].
-        actions: int64[k], overwritten; -1 where there is no legal move.
+        where: int64[K], the games.
+        actions: int64[K], overwritten; -1 where there is no legal move.
     """
     scratch = np.zeros(1, STATE)
     reply = np.zeros(LEGAL_SHAPE, np.uint64)
@@ -48,12 +55,12 @@ def choose_greedy(rows, legal, where, actions):  # type: ignore[no-untyped-def]
     for k in range(len(where)):
         i = where[k]
         n = list_moves(rows[i], legal[i], moves)
-        top, ties = np.int64(-1), 0
+        top, ties = -1, 0
         for m in range(n):
-            move = np.int64(moves[m])
+            move = as_int(moves[m])
             value = PIECE_VALUE[rows[i].board[move & 127] & 15]
             if mates(scratch, rows[i], move, reply):
-                value = np.int64(1) << 40
+                value = _MATE
             if value > top:
                 top, ties = value, 0
             if value == top:

@@ -1,4 +1,4 @@
-"""The only file that touches Numba: `compiled` helpers, `kernel` entry points, the disk cache.
+"""The only file that touches Numba's internals: `compiled`, `kernel` and its disk cache, `lower`.
 
 A kernel is what Python calls; a compiled function is what kernels call.  Only kernels are cached on
 disk, each with one signature, so that many processes may fill an empty cache at the same time.
@@ -12,33 +12,38 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 
+from shogi_env.types import UInt8Array
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-ENABLED = not numba.config.DISABLE_JIT
-_PACKAGE = Path(__file__).parent.parent
-STAMP = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py")))
-).hexdigest()[:16]
-_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_config: Any = numba.config  # gets its names when Numba is imported
+ENABLED = not _config.DISABLE_JIT
+"""False with NUMBA_DISABLE_JIT=1: all functions here then run as plain Python."""
+_SOURCES = sorted(Path(__file__).parent.parent.rglob("*.py"))
+STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:16]
+"""Names this version of the package in the compile cache."""
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _INNER = _OPTIONS | {"no_cpython_wrapper": True}  # not callable from Python
 _announced = False
+KERNELS: dict[str, Any] = {}
+"""Every kernel by name, for checks."""
 
 
 def compiled(function: F) -> F:
     """Compile a function that only kernels and other compiled functions call."""
-    return _plain(numba.njit(**_INNER)(function))
+    return cast(F, _plain(numba.njit(**_INNER)(function)))
 
 
 def inlined(function: F) -> F:
     """Like `compiled`, for short functions: LLVM always inlines them."""
-    return _plain(numba.njit(forceinline=True, **_INNER)(function))
+    return cast(F, _plain(numba.njit(forceinline=True, **_INNER)(function)))
 
 
 def _plain(dispatcher: Any) -> Any:
@@ -53,10 +58,11 @@ def _plain(dispatcher: Any) -> Any:
 
 def kernel(function: F) -> F:
     """Compile a function that Python calls, on first use, and keep it on disk."""
-    dispatcher = numba.njit(**_OPTIONS)(function)
+    dispatcher: Any = numba.njit(**_OPTIONS)(function)
     if ENABLED:
         dispatcher._cache = _cache_of(function)
-    return dispatcher  # type: ignore[no-any-return]
+        KERNELS[function.__qualname__] = dispatcher
+    return cast(F, dispatcher)
 
 
 def _announce(reason: str) -> None:
@@ -77,7 +83,7 @@ def _cache_of(function: Callable[..., Any]) -> Any:
 try:
     from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 
-    class _StampedCache(FunctionCache):  # type: ignore[misc]
+    class _StampedCache(FunctionCache):
         """Numba's cache of one function, with the package's stamp in its file names."""
 
         def __init__(self, function: Callable[..., Any]) -> None:
@@ -97,14 +103,14 @@ try:
                 if STAMP not in path.name:
                     path.unlink(missing_ok=True)
 
-    class _NoCache(NullCache):  # type: ignore[misc]
+    class _NoCache(NullCache):
         """What a kernel gets where no folder is writable."""
 
         def load_overload(self, sig: Any, target_context: Any) -> None:
             _announce("in every process: no cache folder is writable; set NUMBA_CACHE_DIR to one that is")
 
 except ImportError:  # Numba moved its cache: plain caching by folder still works
-    warnings.warn("shogi_env does not know this Numba's cache; compiled code is cached by stamp folder")
+    warnings.warn("shogi_env does not know this Numba's cache: it uses folders of its own", stacklevel=2)
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / f"shogi_env-{STAMP}"))
 
 
@@ -112,7 +118,7 @@ except ImportError:  # Numba moved its cache: plain caching by folder still work
 I64, I128 = ir.IntType(64), ir.IntType(128)
 
 
-class BitboardType(types.Type):  # type: ignore[misc]
+class BitboardType(types.Type):
     """Numba's type of a bitboard: LLVM's i128."""
 
     def __init__(self) -> None:
@@ -126,18 +132,24 @@ if ENABLED:
     from numba.extending import lower_builtin, models, register_model
 
     @register_model(BitboardType)
-    class _BitboardModel(models.PrimitiveModel):  # type: ignore[misc]
+    class _BitboardModel(models.PrimitiveModel):
         def __init__(self, manager: Any, numba_type: Any) -> None:
             super().__init__(manager, numba_type, I128)
 
 
-Build = Callable[..., ir.Value]
+Build: TypeAlias = Callable[..., ir.Value]
+"""``build(builder, *values)``: appends LLVM instructions and returns their result."""
 
 
 def lower(function: Callable[..., Any], result: Any, *arguments: Any) -> Callable[[Build], Build]:
-    """Register ``build(builder, *values)`` as the compiled form of a Python function or operator.
+    """Make a decorator that registers the compiled form of a Python function or operator.
 
     Without JIT the Python function itself runs, so it is the reference of the compiled form.
+
+    Args:
+        function: what compiled code calls.
+        result: Numba's type of its result.
+        *arguments: Numba's types of its arguments.
     """
 
     def register(build: Build) -> Build:
@@ -145,9 +157,7 @@ def lower(function: Callable[..., Any], result: Any, *arguments: Any) -> Callabl
             infer_global(function)(
                 type("_Template", (ConcreteTemplate,), {"cases": [signature(result, *arguments)]})
             )
-            lower_builtin(function, *arguments)(
-                lambda context, builder, sig, args: build(builder, *args)
-            )
+            lower_builtin(function, *arguments)(lambda context, builder, sig, args: build(builder, *args))
         return build
 
     return register
@@ -163,16 +173,30 @@ def _spread(builder: Any, word: Any, out: Any, at: Any) -> ir.Value:
     return ir.Constant(ir.IntType(1), 1)
 
 
-def spread(word: Any, out: Any, at: Any) -> bool:
+def spread(word: np.uint64, out: UInt8Array, at: int) -> bool:
     """Write the 64 bits of a word as 64 bytes 0 or 1.
 
     Args:
         word: uint64.
-        out: contiguous uint8[>= at + 64], overwritten from `at` on.
+        out: contiguous uint8[>= at + 64]; 64 elements are overwritten from `at` on.
         at: index of the first byte.
+
+    Returns:
+        True; compiled code needs some result.
     """
     out[at : at + 64] = np.unpackbits(np.array([word], np.uint64).view(np.uint8), bitorder="little")
     return True
 
 
 lower(spread, types.boolean, types.uint64, types.Array(types.uint8, 1, "C"), types.int64)(_spread)
+
+
+def as_int(number: Any) -> int:
+    """Widen an integer, so that it counts alike in both modes: int64 compiled, `int` without JIT.
+
+    Plain Python would keep NumPy's int8 in ``row.turn + 300``, where compiled code widens.
+    """
+    return int(number)
+
+
+lower(as_int, types.int64, types.int64)(lambda builder, number: number)

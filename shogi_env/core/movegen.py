@@ -24,6 +24,7 @@ from shogi_env.core.attacks import (
     up,
 )
 from shogi_env.core.bitboard import (
+    Bitboard,
     bit,
     bits,
     count,
@@ -60,7 +61,7 @@ from shogi_env.core.constants import (
     UP_LEFT,
     UP_RIGHT,
 )
-from shogi_env.core.jit import compiled, inlined
+from shogi_env.core.jit import as_int, compiled, inlined
 from shogi_env.core.tables import (
     DIRECTION,
     FALLING,
@@ -73,6 +74,7 @@ from shogi_env.core.tables import (
     ZONE_HIGH,
     ZONE_LOW,
 )
+from shogi_env.types import Int8Array, Row, UInt64Array
 
 LEGAL_SHAPE = (NUM_ACTION_PLANES, 2)
 """Shape of the uint64 words that hold one position's legal moves."""
@@ -84,32 +86,32 @@ _NINTH_LOW, _NINTH_HIGH = np.uint64(_FILE_NINTH & 2**64 - 1), np.uint64(_FILE_NI
 
 
 @inlined
-def zone():  # type: ignore[no-untyped-def]
+def zone() -> Bitboard:
     """The promotion zone: the three far ranks."""
     return bits(ZONE_LOW, ZONE_HIGH)
 
 
 @inlined
-def top():  # type: ignore[no-untyped-def]
+def top() -> Bitboard:
     """The last rank, a dead end for pawns and lances."""
     return bits(TOP_LOW, TOP_HIGH)
 
 
 @inlined
-def top_two():  # type: ignore[no-untyped-def]
+def top_two() -> Bitboard:
     """The last two ranks, dead ends for knights."""
     return bits(TOP_TWO_LOW, TOP_TWO_HIGH)
 
 
 @inlined
-def add(legal, plane, cells):  # type: ignore[no-untyped-def]
+def add(legal: UInt64Array, plane: int, cells: Bitboard) -> None:
     """Add destinations to an action plane."""
     legal[plane, 0] |= low(cells)
     legal[plane, 1] |= high(cells)
 
 
 @inlined
-def add_reach(legal, direction, reached, may_promote):  # type: ignore[no-untyped-def]
+def add_reach(legal: UInt64Array, direction: int, reached: Bitboard, may_promote: Bitboard) -> None:
     """Add what one slider reaches in one direction, and where it may promote there."""
     if reached:
         add(legal, direction, reached)
@@ -118,14 +120,16 @@ def add_reach(legal, direction, reached, may_promote):  # type: ignore[no-untype
 
 
 @inlined
-def add_steps(legal, direction, cells, promotable, target):  # type: ignore[no-untyped-def]
+def add_steps(
+    legal: UInt64Array, direction: int, cells: Bitboard, promotable: Bitboard, target: Bitboard
+) -> None:
     """Add a direction's steps: `cells` reached by any piece, `promotable` those that may promote."""
     add(legal, direction, cells & target)
     add(legal, PROMOTION_PLANE + direction, promotable & target)
 
 
 @inlined
-def add_pieces(legal, view, movers, target):  # type: ignore[no-untyped-def]
+def add_pieces(legal: UInt64Array, view: View, movers: Bitboard, target: Bitboard) -> None:
     """Add the moves of own pieces other than the king, as sets.
 
     Args:
@@ -161,7 +165,7 @@ def add_pieces(legal, view, movers, target):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def add_sliders(legal, view, movers, target):  # type: ignore[no-untyped-def]
+def add_sliders(legal: UInt64Array, view: View, movers: Bitboard, target: Bitboard) -> None:
     """Add the moves of lances, bishops, rooks, horses and dragons along their lines."""
     occupied = view.own | view.their
     pieces = movers & view.lances
@@ -187,7 +191,7 @@ def add_sliders(legal, view, movers, target):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def add_drops(legal, view, hands, empty):  # type: ignore[no-untyped-def]
+def add_drops(legal: UInt64Array, view: View, hands: Int8Array, empty: Bitboard) -> None:
     """Add the drops of the pieces in hand on the given empty cells."""
     for index in range(1, NUM_HAND_TYPES):
         if hands[index]:
@@ -202,7 +206,7 @@ def add_drops(legal, view, hands, empty):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def files_of(pawns):  # type: ignore[no-untyped-def]
+def files_of(pawns: Bitboard) -> Bitboard:
     """All cells of the files that hold a pawn of a side that has at most one on each.
 
     A file is nine bits of the number: adding 0xFF to each carries into its ninth bit exactly
@@ -213,7 +217,7 @@ def files_of(pawns):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def pawn_drops(view, cells):  # type: ignore[no-untyped-def]
+def pawn_drops(view: View, cells: Bitboard) -> Bitboard:
     """Where a pawn may be dropped: no second pawn on a file (nifu), no mate by it (uchifuzume)."""
     cells &= ~files_of(view.own & view.pawns)
     if view.their_king != NO_CELL:
@@ -224,7 +228,7 @@ def pawn_drops(view, cells):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def pawn_drop_mates(view, pawn):  # type: ignore[no-untyped-def]
+def pawn_drop_mates(view: View, pawn: Bitboard) -> bool:
     """Would our pawn dropped in front of their king, the one cell in `pawn`, leave no reply?
 
     The replies are the king's moves and captures of the pawn by a piece that is not pinned, or
@@ -255,7 +259,7 @@ def pawn_drop_mates(view, pawn):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def takers_of(view, cell):  # type: ignore[no-untyped-def]
+def takers_of(view: View, cell: int) -> Bitboard:
     """The opponent's pieces that attack `cell`."""
     occupied = view.own | view.their
     found = view.their & steppers_towards(view, cell)
@@ -269,7 +273,7 @@ def takers_of(view, cell):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def generate(row, legal):  # type: ignore[no-untyped-def]
+def generate(row: Row, legal: UInt64Array) -> None:
     """Write every legal move of the side to move.
 
     Args:
@@ -307,16 +311,16 @@ def generate(row, legal):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def add_king(legal, king, cells):  # type: ignore[no-untyped-def]
+def add_king(legal: UInt64Array, king: int, cells: Bitboard) -> None:
     """Add the king's steps."""
     while cells:
         to = first(cells)
-        add(legal, np.int64(DIRECTION[king, to]), bit(to))
+        add(legal, as_int(DIRECTION[king, to]), bit(to))
         cells = rest(cells)
 
 
 @inlined
-def count_moves(legal):  # type: ignore[no-untyped-def]
+def count_moves(legal: UInt64Array) -> int:
     """Number of legal moves, 0..593."""
     n = 0
     for plane in range(NUM_ACTION_PLANES):

@@ -4,14 +4,15 @@ import numpy as np
 
 from shogi_env.core.actions import list_moves
 from shogi_env.core.constants import MAX_LEGAL_MOVES, NUM_ACTION_PLANES
-from shogi_env.core.jit import compiled, inlined, kernel
+from shogi_env.core.jit import as_int, compiled, inlined, kernel
 from shogi_env.core.movegen import count_moves, generate
 from shogi_env.core.play import do_move
 from shogi_env.core.state import STATE
+from shogi_env.types import Int16Array, StateArray, UInt64Array
 
 
 @kernel
-def count_leaves(rows, depth, bulk):  # type: ignore[no-untyped-def]
+def count_leaves(rows: StateArray, depth: int, bulk: bool) -> int:
     """Number of positions `depth` plies below ``rows[0]``.
 
     Iterative: a cached self-recursive function can crash when it is loaded (Numba #6061).
@@ -46,14 +47,14 @@ def count_leaves(rows, depth, bulk):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def play_on(stack, level, move):  # type: ignore[no-untyped-def]
+def play_on(stack: StateArray, level: int, move: int) -> None:
     """Write the position after a move one level up the stack."""
     stack[level + 1] = stack[level]
-    do_move(stack[level + 1], np.int64(move))
+    do_move(stack[level + 1], as_int(move))
 
 
 @compiled
-def play_each(stack, level, legal, moves):  # type: ignore[no-untyped-def]
+def play_each(stack: StateArray, level: int, legal: UInt64Array, moves: Int16Array) -> int:
     """Play every legal move of a level and return how many there were."""
     n = list_moves(stack[level], legal, moves)
     for k in range(n):

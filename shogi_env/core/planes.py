@@ -3,11 +3,12 @@
 Planes 0..118 are dlshogi's input features; the others make the state nearly Markov.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from shogi_env.core.attacks import (
+    View,
     bishop_reach,
     board,
     cell_facing,
@@ -22,7 +23,7 @@ from shogi_env.core.attacks import (
     rook_reach,
     up,
 )
-from shogi_env.core.bitboard import bit, bits, first, pack, rest
+from shogi_env.core.bitboard import Bitboard, bit, bits, first, pack, rest
 from shogi_env.core.constants import (
     BISHOP,
     DOWN,
@@ -36,21 +37,26 @@ from shogi_env.core.constants import (
     NUM_PLANES,
     PAWN,
     PLANE_WORDS,
-    PROMOTED,
     ROOK,
     SILVER,
     UP,
 )
-from shogi_env.core.jit import compiled, inlined
+from shogi_env.core.jit import as_int, compiled, inlined
+from shogi_env.types import Int8Array, Row, UInt8Array, UInt64Array
 
 
 class PlaneGroup(NamedTuple):
     """A run of planes with one meaning."""
 
     first: int
-    count: int
+    size: int
     name: str
     meaning: str
+
+    @property
+    def planes(self) -> range:
+        """The planes of the group."""
+        return range(self.first, self.first + self.size)
 
 
 _PIECES = "one plane per type, in the order of `PieceType`"
@@ -81,43 +87,45 @@ _HAND_ORDER = np.array([PAWN, LANCE, KNIGHT, SILVER, GOLD, BISHOP, ROOK], np.int
 _HAND_MAX = np.array([8, 4, 4, 4, 4, 2, 2], np.int64)
 _HAND_PLANES = int(_HAND_MAX.sum())
 _CHECK_PLANE, _WHITE_PLANE, _REPETITION_PLANE, _PLIES_PLANE, _CHECKS_PLANE = 118, 119, 120, 122, 130
-PIECE_PLANES = np.array(
-    [p for group in PLANES if "attack" not in group.name for p in range(group.first, group.first + group.count)]
-)
+PIECE_PLANES = np.array([plane for group in PLANES if "attack" not in group.name for plane in group.planes])
 """The planes of `observation="pieces"`: all but the attack maps."""
 BOARD_SIZE = 81 + 2 * len(HAND_TYPES) + 5
 """Length of `observation="board"`; see `write_board`."""
 
 
 @inlined
-def forward(bb, ours):  # type: ignore[no-untyped-def]
+def forward(bb: Bitboard, ours: bool) -> Bitboard:
     """Moved one rank towards the other side."""
     return up(bb) if ours else down(bb)
 
 
+Counts: TypeAlias = tuple[Bitboard, Bitboard, Bitboard]
+"""Cells attacked by at least 1, 2, 3 pieces."""
+
+
 @inlined
-def raise_counts(counts, cells):  # type: ignore[no-untyped-def]
-    """Count one more attacker on `cells`; counts are the sets of >= 1, >= 2, >= 3 attackers."""
+def raise_counts(counts: Counts, cells: Bitboard) -> Counts:
+    """Count one more attacker on `cells`."""
     one, two, three = counts
     return one | cells, two | one & cells, three | two & cells
 
 
 @inlined
-def gold_attacks(cells, ours):  # type: ignore[no-untyped-def]
+def gold_attacks(cells: Bitboard, ours: bool) -> Bitboard:
     """Cells attacked by golds and pieces that move alike."""
     ahead = forward(cells, ours)
     return ahead | left(ahead) | right(ahead) | left(cells) | right(cells) | forward(cells, not ours)
 
 
 @inlined
-def king_attacks(cells):  # type: ignore[no-untyped-def]
+def king_attacks(cells: Bitboard) -> Bitboard:
     """All cells one step away."""
     row = cells | left(cells) | right(cells)
     return up(row) | down(row) | left(cells) | right(cells)
 
 
 @compiled
-def pack_side(words, plane, row, view, pieces, ours):  # type: ignore[no-untyped-def]
+def pack_side(words: UInt64Array, plane: int, row: Row, view: View, pieces: Bitboard, ours: bool) -> None:
     """Write one side's 31 planes: pieces, attacks by type, numbers of attackers.
 
     Args:
@@ -209,11 +217,11 @@ def pack_side(words, plane, row, view, pieces, ours):  # type: ignore[no-untyped
 
 
 @compiled
-def pack_golds(words, plane, row, cells, ours):  # type: ignore[no-untyped-def]
+def pack_golds(words: UInt64Array, plane: int, row: Row, cells: Bitboard, ours: bool) -> None:
     """Write the piece and attack planes of golds and of all promoted pieces that move as gold."""
     while cells:
         cell = first(cells)
-        type_ = row.board[cell_facing(cell, row.turn)] & 15
+        type_ = as_int(row.board[cell_facing(cell, row.turn)]) & 15
         here = bit(cell)
         pack(words, (plane + type_ - 1) * 81, here)
         pack(words, (plane + _ATTACKS + type_ - 1) * 81, gold_attacks(here, ours))
@@ -221,17 +229,18 @@ def pack_golds(words, plane, row, cells, ours):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def pack_hand(words, plane, hand):  # type: ignore[no-untyped-def]
+def pack_hand(words: UInt64Array, plane: int, hand: Int8Array) -> None:
     """Write a side's 28 hand planes."""
     for k in range(7):
-        held = min(hand[_HAND_ORDER[k]], _HAND_MAX[k])
+        most = as_int(_HAND_MAX[k])
+        held = min(as_int(hand[_HAND_ORDER[k]]), most)
         for n in range(held):
             pack(words, (plane + n) * 81, board())
-        plane += _HAND_MAX[k]
+        plane += most
 
 
 @compiled
-def plies_left_planes(row):  # type: ignore[no-untyped-def]
+def plies_left_planes(row: Row) -> int:
     """How many of the thresholds 256, 128, ..., 2 the plies left have reached, 0..8."""
     if row.max_plies == 0:
         return 0
@@ -242,7 +251,7 @@ def plies_left_planes(row):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def pack_planes(row, words):  # type: ignore[no-untyped-def]
+def pack_planes(row: Row, words: UInt64Array) -> None:
     """Write the planes of one game as packed bits.
 
     Args:
@@ -271,7 +280,7 @@ def pack_planes(row, words):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def write_board(row, out):  # type: ignore[no-untyped-def]
+def write_board(row: Row, out: UInt8Array) -> None:
     """Write `observation="board"`: small integers, as the side to move sees the board.
 
     Args:
@@ -296,4 +305,4 @@ def write_board(row, out):  # type: ignore[no-untyped-def]
     out[99] = plies_left_planes(row)
 
 
-assert PLANES[-1].first + PLANES[-1].count == NUM_PLANES <= PLANE_WORDS * 64 // 81
+assert PLANES[-1].planes.stop == NUM_PLANES <= PLANE_WORDS * 64 // 81

@@ -4,12 +4,13 @@ from shogi_env.core.constants import KING, PROMOTED, WHITE_PIECE
 from shogi_env.core.jit import inlined
 from shogi_env.core.state import add_to_hand, toggle
 from shogi_env.core.tables import KEY_WHITE
+from shogi_env.types import Row
 
 # A move is to | source << 7 | promotion << 14 in absolute cells; a drop has source 80 + type.
 
 
 @inlined
-def do_move(row, move):  # type: ignore[no-untyped-def]
+def do_move(row: Row, move: int) -> None:
     """Play a legal move: board, sets, hands, key, side to move, ply. Not the rules' counters."""
     to, source = move & 127, move >> 7 & 127
     us = row.turn

@@ -3,10 +3,10 @@
 from shogi_env.core.attacks import look
 from shogi_env.core.bitboard import bit, count
 from shogi_env.core.constants import NO_CELL, WHITE
-from shogi_env.core.jit import compiled
+from shogi_env.core.jit import as_int, compiled
 from shogi_env.core.movegen import count_moves, zone
 from shogi_env.core.tables import POINTS
-from shogi_env.types import NO_WINNER, Termination
+from shogi_env.types import NO_WINNER, Row, Termination, UInt64Array
 
 # Numba takes plain integers from a module's globals.
 _CHECKMATE = int(Termination.CHECKMATE)
@@ -19,10 +19,11 @@ _MAX_PLIES = int(Termination.MAX_PLIES)
 DECLARATION_POINTS = (28, 27)
 """Points Black and White need to declare (CSA 27-point rule)."""
 DECLARATION_PIECES = 10
+"""Pieces besides the king that it needs in the opponent's camp."""
 
 
 @compiled
-def can_declare(row):  # type: ignore[no-untyped-def]
+def can_declare(row: Row) -> bool:
     """Whether the side to move fulfils the CSA 27-point rule (nyugyoku declaration).
 
     Not in check, king in the opponent's camp, ten other own pieces there, and 28 points (Black) or
@@ -41,24 +42,28 @@ def can_declare(row):  # type: ignore[no-untyped-def]
         return False
     points = pieces + 4 * count(camp & (view.bishops | view.rooks))
     for index in range(7):
-        points += row.hands[us, index] * POINTS[index + 1]
+        points += as_int(row.hands[us, index]) * as_int(POINTS[index + 1])
     if us == WHITE:
-        return points + row.handicap_points >= DECLARATION_POINTS[1]
+        return points + as_int(row.handicap_points) >= DECLARATION_POINTS[1]
     return points >= DECLARATION_POINTS[0]
 
 
 @compiled
-def end(row, termination, winner):  # type: ignore[no-untyped-def]
-    """Write a game's result."""
+def end(row: Row, termination: int, winner: int) -> None:
+    """Write a game's result: a `Termination` and a `Color` or `NO_WINNER`."""
     row.termination = termination
     row.winner = winner
 
 
 @compiled
-def judge(row, legal):  # type: ignore[no-untyped-def]
+def judge(row: Row, legal: UInt64Array) -> None:
     """Write the result that follows from the position itself, after `record` judged repetition.
 
     Precedence: no legal move, repetition, declaration, ply limit.
+
+    Args:
+        row: one game; `row.termination` is 0 or what `record` wrote.
+        legal: uint64[27, 2], its legal moves.
     """
     us = row.turn
     if count_moves(legal) == 0:
@@ -70,7 +75,7 @@ def judge(row, legal):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def record(row, history):  # type: ignore[no-untyped-def]
+def record(row: Row, history: UInt64Array) -> None:
     """After a move: note the position, count checks in a row and occurrences, judge repetition.
 
     Four occurrences of board, hands and side to move are a draw, unless all moves of one side

@@ -6,7 +6,7 @@ from shogi_env.core.bitboard import flip
 from shogi_env.core.constants import DEFAULT_MAX_PLIES, HORSE, KING, NO_CELL, WHITE
 from shogi_env.core.jit import compiled
 from shogi_env.core.tables import KEY_BOARD, KEY_HAND, KEY_WHITE, KIND, KIND_KING
-from shogi_env.types import NO_WINNER, Int8Array, StateArray
+from shogi_env.types import NO_WINNER, Int8Array, Row, StateArray
 
 # np.record as base type makes `row.board` work in plain Python as well.
 STATE = np.dtype(
@@ -22,7 +22,7 @@ STATE = np.dtype(
             ("king", np.int8, (2,)),  # cell of each side's king, NO_CELL if missing
             ("turn", np.int8),
             ("in_check", np.int8),  # 1: the side to move is in check
-            ("repetitions", np.int8),  # earlier occurrences of this position
+            ("repetitions", np.int8),  # earlier occurrences of this position, at most 127
             ("termination", np.int8),  # types.Termination, or UNBEGUN
             ("winner", np.int8),  # Color or NO_WINNER
             ("declaration", np.int8),  # 1: the 27-point rule ends games
@@ -43,8 +43,8 @@ UNBEGUN = -1
 
 
 @compiled
-def toggle(row, cell, piece):  # type: ignore[no-untyped-def]
-    """Put a piece on an empty cell or take it off again, all but `row.board`."""
+def toggle(row: Row, cell: int, piece: int) -> None:
+    """Put a piece on an empty cell or take it off again: sets and key, not `row.board`."""
     flip(row.color, piece >> 4, cell)
     flip(row.kind, KIND[piece & 15], cell)
     if piece & 15 >= HORSE:
@@ -53,8 +53,8 @@ def toggle(row, cell, piece):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def add_to_hand(row, color, index, n):  # type: ignore[no-untyped-def]
-    """Change how many pieces of a hand type (type - 1) a side holds."""
+def add_to_hand(row: Row, color: int, index: int, n: int) -> None:
+    """Change by n how many pieces of a hand type (type - 1) a side holds."""
     held = row.hands[color, index]
     row.key ^= KEY_HAND[color, index, held] ^ KEY_HAND[color, index, held + n]
     row.hands[color, index] = held + n
@@ -80,12 +80,15 @@ def new_row(
         max_plies: plies after which the game is a draw; 0 for no limit.
         declaration: whether the 27-point rule ends games.
         handicap_points: points credited to White in the 27-point rule.
+
+    Returns:
+        STATE[1]; its termination is `UNBEGUN`, its random stream 0, which must be set before use.
     """
     rows = np.zeros(1, STATE)
     row = rows[0]
     row["board"], row["hands"] = board, hands
     row["king"] = NO_CELL
-    fill(rows)
+    _fill(rows)
     row["turn"] = turn
     if turn == WHITE:
         row["key"] ^= KEY_WHITE
@@ -96,7 +99,7 @@ def new_row(
     return rows
 
 
-def fill(rows: StateArray) -> None:
+def _fill(rows: StateArray) -> None:
     """Compute sets, kings and the key (but for the side to move) of `rows[0]` from board and hands."""
     row = rows[0]
     sets = {("color", 0): 0}

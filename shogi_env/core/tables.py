@@ -23,7 +23,6 @@ from shogi_env.core.constants import (
     NUM_CELLS,
     NUM_DIRECTIONS,
     PAWN,
-    PROMOTED,
     RIGHT,
     ROOK,
     SILVER,
@@ -101,6 +100,7 @@ LINES = np.array(
     ],
     np.uint64,
 )
+"""[LINE_UP, LINE_DIAGONAL or LINE_STRAIGHT; cell] -> cells on a lance's, bishop's or rook's lines."""
 LINE_UP, LINE_DIAGONAL, LINE_STRAIGHT = range(3)
 
 DIRECTION = np.full((NUM_CELLS, NUM_CELLS), NO_DIRECTION, np.int8)
@@ -128,7 +128,6 @@ TOP_TWO_LOW, TOP_TWO_HIGH = _ranks(0, 1)
 ZONE_LOW, ZONE_HIGH = _ranks(0, 1, 2)
 BOTTOM_LOW, BOTTOM_HIGH = _ranks(8)
 BOTTOM_TWO_LOW, BOTTOM_TWO_HIGH = _ranks(7, 8)
-UPPER_EIGHT_LOW, UPPER_EIGHT_HIGH = _ranks(*range(8))
 
 # Zobrist keys: the key of a position is the xor of those of its pieces, hands and side to move.
 _rng = np.random.default_rng(20240229)
@@ -139,7 +138,5 @@ KEY_HAND = _rng.integers(1, 2**63, (2, 7, 19), np.uint64)
 KEY_HAND[:, :, 0] = 0
 KEY_WHITE = np.uint64(_rng.integers(1, 2**63))
 
-PIECE_KIND = np.array([KIND[i & 15] for i in range(32)], np.int8)
-IS_HORSE_OR_DRAGON = np.array([(i & 15) >= BISHOP + PROMOTED and (i & 15) < 15 for i in range(32)], np.bool_)
 POINTS = np.array([0, 1, 1, 1, 1, 5, 5, 1, 0, 1, 1, 1, 1, 5, 5, 0], np.int8)
 """Points of each piece type in the 27-point declaration rule (CSA)."""

@@ -133,14 +133,14 @@ def _check_waiting_king(board: list[int], turn: Color, text: str) -> None:
     if king not in board:
         return
     cell = board.index(king)
-    attacker = _find_attacker(board, cell, turn)
+    attacker = find_attacker(board, cell, turn)
     if attacker is not None:
         reason = f"{_describe(cell, king)} is in check from {square_name(attacker)}"
         refuse("board", f"{reason} although {turn.name.title()} is to move", text)
 
 
-def _find_attacker(board: list[int], cell: int, color: Color) -> int | None:
-    """The cell of a piece of this color that attacks the given cell."""
+def find_attacker(board: list[int], cell: int, color: Color) -> int | None:
+    """The cell of a piece of this color that attacks the given cell, None if there is none."""
     own = WHITE_PIECE * color
     sign = -1 if color == Color.BLACK else 1  # from the target back to the attacker
     for direction, (file_step, rank_step) in enumerate(STEPS):

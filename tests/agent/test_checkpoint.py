@@ -78,7 +78,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "file"
     write_atomically(path, b"old")
 
-    def refuse(source: str, target: Path) -> None:
+    def refuse(source: Path, target: Path) -> None:
         raise OSError("disk on fire")
 
     monkeypatch.setattr(os, "replace", refuse)
@@ -91,7 +91,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_busy_target_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace, calls = os.replace, []
 
-    def busy_twice(source: str, target: Path) -> None:
+    def busy_twice(source: Path, target: Path) -> None:
         calls.append(target)
         if len(calls) < 3:
             raise PermissionError

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,34 +162,42 @@ def test_command_line_on_any_console(tmp_path: Path, encoding: str) -> None:
         assert text in done.stdout, done.stdout
 
 
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start command lines in `tmp_path`; none outlives its test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        processes.append(
+            subprocess.Popen(
+                command(*arguments),
+                cwd=tmp_path,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C cannot be sent to one process there")
 @pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c(tmp_path: Path, presses: int) -> None:
-    options = [
-        "--max-time",
-        "1h",
-        "--n-envs",
-        "4" if presses == 1 else "64",
-        "--eval-games",
-        "0",
-        "--run-dir",
-        "run",
-    ]
-    process = subprocess.Popen(
-        command(*options),
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_ctrl_c(tmp_path: Path, started: Callable[..., subprocess.Popen[str]], presses: int) -> None:
+    games = "4" if presses == 1 else "64"  # a rollout must be long enough to press twice in
+    process = started("--max-time", "1h", "--n-envs", games, "--eval-games", "0", "--run-dir", "run")
     assert process.stdout is not None
     wait_for_curves(tmp_path / "run" / "tensorboard")
     process.send_signal(signal.SIGINT)
     if presses == 2:
         wait_for(process.stdout, "finishing this rollout")
         process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     saved = list((tmp_path / "run").glob("checkpoints/*.safetensors"))
@@ -210,7 +219,7 @@ def wait_for(stream: Any, text: str) -> None:
 
 def wait_for_curves(folder: Path) -> None:
     """Wait until a rollout was logged: an event file begins with 88 bytes that say nothing."""
-    for _ in range(1200):
+    for _ in range(3000):
         if any(path.stat().st_size > 300 for path in folder.glob("events.*")):
             return
         threading.Event().wait(0.1)

@@ -1,10 +1,14 @@
 """Repetition, perpetual check, declaration, pawn-drop mate, single moves and how games end."""
 
+import numpy as np
 import pytest
 from data_files import flip_color, flip_sfen, flip_usi, read_rows, rules
+from numba import njit
 
 import shogi_env
 from shogi_env import Board, Move, Positions
+from shogi_env.core.rules import record
+from shogi_env.initial import first_row
 
 REPETITION = {
     "none": None,
@@ -89,3 +93,29 @@ def test_end(row, turn):
     assert shogi_env.Termination(termination).name == row["verdict"], f"{row['sfen']}: {row['note']}"
     expected = -1 if row["winner"] is None else shogi_env.Color[row["winner"]]
     assert winner == expected, f"{row['sfen']}: {row['note']}"
+
+
+@njit
+def record_first(rows, history):
+    """A row has to be taken inside compiled code: as an argument from Python it crashes Numba."""
+    record(rows[0], history)
+
+
+@pytest.mark.parametrize(
+    ("black", "white", "verdict"),
+    [
+        (6, 6, ("REPETITION", -1)),  # both gave nothing but check: a draw
+        (5, 6, ("PERPETUAL_CHECK", 0)),
+        (6, 5, ("PERPETUAL_CHECK", 1)),
+        (5, 5, ("REPETITION", -1)),
+        (60, 6, ("REPETITION", -1)),  # checks before the first occurrence do not matter
+    ],
+)
+def test_checks_of_both_sides(black, white, verdict):
+    """The rule alone, on made-up counters: no game is known in which both sides check throughout."""
+    rows = first_row(None)
+    rows["ply"], rows["in_check"], rows["checks"] = 12, 1, (black, white - 1)  # White has just checked again
+    history = np.arange(20, dtype=np.uint64)
+    history[[0, 4, 8]] = rows["key"][0]
+    record_first(rows, history)
+    assert (shogi_env.Termination(int(rows["termination"][0])).name, int(rows["winner"][0])) == verdict

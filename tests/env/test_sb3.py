@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("stable_baselines3")
 pytest.importorskip("sb3_contrib")
 
+import torch
 from gymnasium.utils.env_checker import check_env as check_env_gymnasium
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
@@ -32,6 +33,17 @@ from shogi_env.types import Termination
 
 BACKENDS = ["native", "dummy", "subproc"]
 START_METHODS = multiprocessing.get_all_start_methods()
+# Workers of these tests start faster; the start methods have tests of their own.
+multiprocessing.set_forkserver_preload(["__main__", "shogi_env.adapters._workers"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """These networks are far too small to share among threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -120,6 +132,10 @@ def test_arguments_mean_the_same_in_every_backend(make, kwargs):
         assert env.env_method("sfen") == envs[0].env_method("sfen")
 
 
+def test_threads_change_nothing(make):
+    play_alike([make(64, seed=0, max_plies=15, threads=threads) for threads in (1, 2)], 30)
+
+
 def test_seeds_and_options_hold_for_one_reset(make):
     envs = [make(4, backend, opponent=None) for backend in BACKENDS]
     for env in envs:
@@ -188,7 +204,7 @@ def test_opponents_are_replaced_while_running(make):
             assert env.env_method("set_opponent", opponent, indices=indices) == [None] * (
                 4 if indices is None else len(np.atleast_1d(indices))
             )
-        play_alike(envs, 10, reset=False if indices is not None else True)
+        play_alike(envs, 10, reset=indices is None)
     for env in envs:
         env.set_opponent(None)
         assert env.both_seats.all()
@@ -278,7 +294,8 @@ def test_an_exception_in_a_worker_comes_back(make):
     (note,) = caught.value.__notes__
     assert "worker 1" in note and str(env.pids[1]) in note and "in failing" in note
     env.set_opponent("random")
-    play_alike([make(4, seed=9, side="black"), env], 5) if env.seed(9) else None
+    env.seed(9)
+    play_alike([make(4, seed=9, side="black"), env], 5)
     env.set_opponent(lambda positions, idx: np.full(len(idx), 2186))
     with pytest.raises(shogi_env.IllegalMoveError, match=r"opponent <lambda>: action 2186"):
         env.step(env.action_masks().argmax(axis=1))
@@ -347,40 +364,56 @@ import os, sys
 from shogi_env.adapters.sb3 import make_vec_env
 
 if __name__ == "__main__":
-    envs = [make_vec_env(4, "subproc", num_workers=2, start_method=sys.argv[1], seed=0) for _ in range(2)]
+    end, method = (*sys.argv[1:], None)[:2]
+    envs = [make_vec_env(3, "subproc", num_workers=n, start_method=method, seed=0) for n in (2, 1)]
     for env in envs:
         env.reset()
-    print("started", len(env.pids), flush=True)
+    print("started", flush=True)
     envs[0].step_async(env.action_masks().argmax(axis=1))
-    if sys.argv[2] == "kill":
+    if end == "kill":
         os.kill(os.getpid(), 9)
-    if sys.argv[2] == "raise":
+    if end == "raise":
         raise SystemExit(3)
 """
 
 
-@pytest.mark.parametrize("end", ["kill", "raise", "return"])
-@pytest.mark.parametrize("method", START_METHODS)
+@pytest.mark.parametrize(
+    ("method", "end"), [*((method, "kill") for method in START_METHODS), (None, "raise"), (None, "return")]
+)
 def test_workers_end_with_their_parent(tmp_path, method, end):
     if end == "kill" and sys.platform == "win32":
         pytest.skip("Windows has no SIGKILL")
     script = tmp_path / "parent.py"
     script.write_text(textwrap.dedent(PARENT), encoding="utf-8")
     parent = subprocess.Popen(
-        [sys.executable, "-W", "ignore::DeprecationWarning", str(script), method, end],
+        [sys.executable, "-W", "ignore::DeprecationWarning", str(script), end, *filter(None, [method])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     # Workers share these pipes, so this returns only when the last of them has ended.
-    output, errors = parent.communicate(timeout=60)
-    assert output == "started 2\n"
-    assert errors == ""
+    output, errors = parent.communicate(timeout=120)
+    assert output == "started\n"
+    assert [line for line in errors.splitlines() if line and "compiling the rules" not in line] == []
     assert parent.returncode == {"kill": -9, "raise": 3, "return": 0}[end]
 
 
+def test_a_script_without_a_main_guard_is_told(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from shogi_env.adapters.sb3 import make_vec_env\n"
+        "make_vec_env(2, 'subproc', num_workers=2, start_method='spawn')\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    last = done.stderr.splitlines()[-2:]
+    assert "WorkerError: worker 0" in last[0] and "__main__" in last[1] and done.returncode == 1
+
+
 def test_workers_load_no_learning_library():
-    code = "import sys, shogi_env.adapters._workers as w; print(sorted({'torch', 'stable_baselines3'} & {*sys.modules}))"
+    code = """if True:
+        import sys, shogi_env.adapters._workers
+        print(sorted({"torch", "stable_baselines3"} & {*sys.modules}))"""
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
@@ -404,12 +437,11 @@ def test_maskable_ppo_learns(make, backend):
     )
     model.learn(128)
     assert len(model.ep_info_buffer) >= 8
-    model.set_env(VecMonitor(make(3, backend, max_plies=10)), force_reset=True)
 
 
 SMALL = {
     "features_extractor_class": BoardExtractor,
-    "features_extractor_kwargs": {"channels": 8},
+    "features_extractor_kwargs": {"channels": 8, "features_dim": 16},
     "net_arch": [],
 }
 
@@ -434,8 +466,6 @@ def test_other_algorithms_learn(make, observation, layout):
 
 
 def test_extractor_reads_both_layouts_alike(make):
-    import torch
-
     torch.manual_seed(0)
     last = make(2, seed=0, layout="NHWC")
     first = make(2, seed=0)
@@ -444,7 +474,7 @@ def test_extractor_reads_both_layouts_alike(make):
     other.load_state_dict(one.state_dict())
     features = one(torch.as_tensor(first.reset()).float())
     assert features.shape == (2, 7)
-    assert torch.equal(features, other(torch.as_tensor(last.reset()).float()))
+    torch.testing.assert_close(other(torch.as_tensor(last.reset()).float()), features)
     with pytest.raises(ValueError, match="Shogi-v0"):
         BoardExtractor(gymnasium.spaces.Box(0, 1, (3, 64, 64)))
 
