@@ -1,5 +1,6 @@
 """`ShogiEnv`: one game as a Gymnasium environment."""
 
+import operator
 from typing import Any
 
 import gymnasium
@@ -220,6 +221,6 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
 
 def _as_action(action: np.int64 | int) -> Int64Array:
     try:
-        return np.array([int(action)], np.int64)
-    except (TypeError, ValueError, OverflowError) as error:
+        return np.array([operator.index(action)], np.int64)
+    except (TypeError, OverflowError) as error:
         raise ValueError(f"an action is an integer 0..{NUM_ACTIONS - 1}, not {action!r}") from error

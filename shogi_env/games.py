@@ -60,11 +60,12 @@ class Games:
             raise ValueError(f"side is one of {', '.join(map(repr, SIDES))}, not {side!r}")
         if illegal_action not in ("lose", "raise"):
             raise ValueError(f'illegal_action is "lose" or "raise", not {illegal_action!r}')
-        if random_plies < 0 or random_plies >= max_plies:
-            raise ValueError(f"random_plies is 0..max_plies - 1, not {random_plies!r}")
         self.positions = Positions(n, max_plies=max_plies, declaration=declaration, threads=threads)
+        if not 0 <= random_plies < max_plies:
+            raise ValueError(f"random_plies is 0..max_plies - 1, not {random_plies!r}")
         self.sides: Int8Array = np.zeros(n, np.int8)
         self._side, self._illegal, self._random_plies = side, illegal_action, random_plies
+        self._seats: list[Opponent | None] = [None] * n
         self._initial = _Start(initial, self.positions)
         self.seat(seats)
 
@@ -88,15 +89,12 @@ class Games:
         Raises:
             ValueError: the numbers differ, or no opponent has that name.
         """
-        columns = np.arange(len(self)) if columns is None else columns
+        columns = self.positions.everyone if columns is None else columns
         if len(seats) != len(columns):
             raise ValueError(f"seats has {len(seats)} entries for {len(columns)} games")
         found = [resolve_opponent(seat) for seat in seats]
-        if len(columns) == len(self):
-            self._seats: list[Opponent | None] = found
-        else:
-            for column, opponent in zip(columns.tolist(), found, strict=True):
-                self._seats[column] = opponent
+        for column, opponent in zip(columns.tolist(), found, strict=True):
+            self._seats[column] = opponent
         self._both = np.array([opponent is None for opponent in self._seats])
         self._groups = _group(self._seats)
 
@@ -120,10 +118,11 @@ class Games:
             raise ValueError(f"side is one of {', '.join(map(repr, SIDES))}, not {side!r}")
         start = self._initial if given["sfen"] is None else _Start(given["sfen"], self.positions)
         moves = [Move.from_usi(text) for text in given["moves"] or ()]
-        before = (self.positions.snapshot(idx), self.sides[idx]) if moves or given["sfen"] else None
+        may_fail = bool(moves) or start.may_fail
+        before = (self.positions.snapshot(idx), self.sides[idx]) if may_fail else None
         try:
             self._set_up(idx, start, side, moves)
-        except ValueError:
+        except Exception:
             if before is not None:
                 self.positions.restore(idx, before[0])
                 self.sides[idx] = before[1]
@@ -142,16 +141,10 @@ class Games:
         start.set_up(self.positions, idx)
         for move in moves:
             self.positions.apply(self._actions_of(move, idx), idx)
-        self._refuse_decided(idx)
+        refuse_decided(self.positions, idx)
 
     def _actions_of(self, move: Move, idx: Int64Array) -> Int64Array:
         return np.array([self.positions.action(int(i), move) for i in idx], np.int64)
-
-    def _refuse_decided(self, idx: Int64Array) -> None:
-        decided = idx[self.positions.rows["termination"][idx] != 0]
-        if len(decided):
-            sfen = self.positions.sfen(int(decided[0]))
-            raise ValueError(f"a game cannot start where it is already decided: {sfen}")
 
     def _play_random_plies(self, idx: Int64Array, start: "_Start") -> None:
         """Open with random moves; a game that ends on the way is opened again."""
@@ -214,6 +207,18 @@ class Games:
         self.sides[:] = sides
 
 
+def refuse_decided(positions: Positions, idx: Int64Array) -> None:
+    """Refuse games that are over where they start.
+
+    Raises:
+        ValueError: one of the games `idx` is.
+    """
+    decided = idx[positions.rows["termination"][idx] != 0]
+    if len(decided):
+        sfen = positions.sfen(int(decided[0]))
+        raise ValueError(f"a game cannot start where it is already decided: {sfen}")
+
+
 def _group(seats: list[Opponent | None]) -> list[tuple[Opponent, BoolArray | None]]:
     """Each distinct opponent with the columns it plays, bool[N], or None for all."""
     groups = []
@@ -224,17 +229,25 @@ def _group(seats: list[Opponent | None]) -> list[tuple[Opponent, BoolArray | Non
 
 
 class _Start:
-    """Sets games up at their first position."""
+    """Sets games up at their first position.
+
+    Attributes:
+        may_fail: whether setting up may still raise; what a function returns is not known yet.
+    """
 
     def __init__(self, initial: Initial, positions: Positions) -> None:
-        self._draw: Callable[[np.random.Generator], str] | None = None
+        self._draw = initial if callable(initial) else None
+        self.may_fail = self._draw is not None
         if callable(initial):
-            self._draw = initial
             return
-        starts = [initial] if initial is None or isinstance(initial, str) else list(initial)
+        starts = ["even"] if initial is None else [initial] if isinstance(initial, str) else list(initial)
         if not starts:
             raise ValueError("initial is an empty list of positions")
-        self._rows: StateArray = np.concatenate([positions.first_row(start) for start in starts])
+        games = Positions(
+            len(starts), sfens=starts, max_plies=positions.max_plies, declaration=positions.declaration
+        )
+        refuse_decided(games, games.everyone)
+        self._rows: StateArray = games.rows
 
     def set_up(self, positions: Positions, idx: Int64Array) -> None:
         """Set up the games `idx`; a draw, where there is one, comes from each game's stream."""

@@ -1,5 +1,7 @@
 """Where games start: names, SFENs, and the row of a first position."""
 
+from functools import cache
+
 import numpy as np
 
 from shogi_env.core.constants import DEFAULT_MAX_PLIES, MAX_COUNT
@@ -29,21 +31,33 @@ def resolve(start: str | None) -> Setup:
     return parse_sfen(HANDICAPS[start])
 
 
+@cache
+def _handicap_points() -> dict[bytes, int]:
+    """Points of the pieces that White gave, by the bytes of the first board."""
+    total = sum(int(POINTS[kind]) * MAX_COUNT[kind] for kind in range(1, 9))
+    boards = [parse_sfen(sfen).board for sfen in HANDICAPS.values()]
+    return {board.tobytes(): total - int(POINTS[board & 15].sum()) for board in boards}
+
+
 def handicap_points(setup: Setup) -> int:
     """Points White is credited with for the pieces it gave, if this is a known handicap start.
 
     The 27-point rule of CSA counts them for the side that gave them; a position met later does not
     tell who gave what.
     """
-    if setup.hands.any():
-        return 0
-    total = sum(int(POINTS[kind]) * MAX_COUNT[kind] for kind in range(1, 9))
-    on_board = int(POINTS[setup.board & 15].sum())
-    for sfen in HANDICAPS.values():
-        known = parse_sfen(sfen)
-        if np.array_equal(known.board, setup.board):
-            return total - on_board
-    return 0
+    return 0 if setup.hands.any() else _handicap_points().get(setup.board.tobytes(), 0)
+
+
+def check_max_plies(max_plies: int | None) -> None:
+    """Refuse a ply limit that is neither None nor 1..32767.
+
+    Raises:
+        ValueError: it is.
+    """
+    if max_plies is None:
+        return
+    if not isinstance(max_plies, (int, np.integer)) or not 1 <= max_plies <= MAX_PLIES_LIMIT:
+        raise ValueError(f"max_plies is 1..{MAX_PLIES_LIMIT} or None, not {max_plies!r}")
 
 
 def first_row(
@@ -60,8 +74,7 @@ def first_row(
         SfenError: `start` is not a position.
         ValueError: `max_plies` is out of range.
     """
-    if max_plies is not None and not (1 <= max_plies <= MAX_PLIES_LIMIT):
-        raise ValueError(f"max_plies is 1..{MAX_PLIES_LIMIT} or None, not {max_plies!r}")
+    check_max_plies(max_plies)
     setup = resolve(start)
     return new_row(
         setup.board,

@@ -23,7 +23,7 @@ from shogi_env.core.movegen import LEGAL_SHAPE
 from shogi_env.core.planes import BOARD_SIZE
 from shogi_env.core.state import STATE, UNBEGUN
 from shogi_env.errors import IllegalMoveError
-from shogi_env.initial import first_row
+from shogi_env.initial import MAX_PLIES_LIMIT, check_max_plies, first_row
 from shogi_env.notation.moves import from_packed, to_packed
 from shogi_env.notation.sfen import Setup, format_sfen
 from shogi_env.notation.usi import Move
@@ -71,6 +71,8 @@ class Positions:
     Attributes:
         rows: STATE[N], the games; `rows["ply"]`, `rows["turn"]`, ... are views to read.
         everyone: int64[N], 0..N-1.
+        max_plies: as given.
+        declaration: as given.
 
     >>> games = Positions(2, max_plies=100)
     >>> games.apply(games.random_actions())
@@ -87,8 +89,11 @@ class Positions:
         declaration: str = "auto",
         threads: int = 1,
     ) -> None:
-        if n < 1 or threads < 1:
-            raise ValueError(f"n and threads are at least 1, not {n!r} and {threads!r}")
+        if not (isinstance(n, int) and n >= 1 and isinstance(threads, int) and threads >= 1):
+            raise ValueError(f"n and threads are integers, at least 1, not {n!r} and {threads!r}")
+        if max_plies is None:
+            raise ValueError(f"max_plies of a batch is 1..{MAX_PLIES_LIMIT}: its memory is set aside at once")
+        check_max_plies(max_plies)
         if declaration not in ("auto", "off"):
             raise ValueError(f'declaration is "auto" or "off", not {declaration!r}')
         self.rows: StateArray = np.zeros(n, STATE)
@@ -100,7 +105,7 @@ class Positions:
         starts = [sfens] if sfens is None or isinstance(sfens, str) else list(sfens)
         if len(starts) not in (1, n):
             raise ValueError(f"sfens is one start or {n}, one for each game, not {len(starts)}")
-        self._max_plies, self._declaration = max_plies, declaration == "auto"
+        self.max_plies, self.declaration = max_plies, declaration
         first = [self.first_row(start) for start in starts]
         self.set_up(self.everyone, np.concatenate(first) if len(first) > 1 else np.repeat(first[0], n))
         self.seed(np.random.default_rng().integers(1, 2**64, n, np.uint64))
@@ -123,7 +128,7 @@ class Positions:
 
     def first_row(self, start: str | None = None) -> StateArray:
         """A game at its first position under this batch's rules, STATE[1], for `set_up`."""
-        return first_row(start, max_plies=self._max_plies, declaration=self._declaration)
+        return first_row(start, max_plies=self.max_plies, declaration=self.declaration == "auto")
 
     def set_up(self, where: Int64Array, rows: StateArray) -> None:
         """Start games anew from the given rows, keeping each game's random stream.

@@ -7,7 +7,6 @@ change in another; our stamp is a hash of the whole package.
 """
 
 import hashlib
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -60,7 +59,7 @@ def kernel(function: F) -> F:
     """Compile a function that Python calls, on first use, and keep it on disk."""
     dispatcher: Any = numba.njit(**_OPTIONS)(function)
     if ENABLED:
-        dispatcher._cache = _cache_of(function)
+        _enable_cache(dispatcher, function)
         KERNELS[function.__qualname__] = dispatcher
     return cast(F, dispatcher)
 
@@ -71,13 +70,6 @@ def _announce(reason: str) -> None:
     if not _announced:
         _announced = True
         print(f"shogi_env: compiling the rules ({reason})", file=sys.stderr, flush=True)
-
-
-def _cache_of(function: Callable[..., Any]) -> Any:
-    try:
-        return _StampedCache(function)
-    except RuntimeError:  # Numba found no folder it may write to
-        return _NoCache()
 
 
 try:
@@ -109,9 +101,17 @@ try:
         def load_overload(self, sig: Any, target_context: Any) -> None:
             _announce("in every process: no cache folder is writable; set NUMBA_CACHE_DIR to one that is")
 
-except ImportError:  # Numba moved its cache: plain caching by folder still works
-    warnings.warn("shogi_env does not know this Numba's cache: it uses folders of its own", stacklevel=2)
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / f"shogi_env-{STAMP}"))
+    def _enable_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
+        try:
+            dispatcher._cache = _StampedCache(function)
+        except RuntimeError:  # Numba found no folder it may write to
+            dispatcher._cache = _NoCache()
+
+except ImportError:  # Numba moved its cache: its own stamp would miss changes, so nothing is kept
+    warnings.warn("shogi_env does not know this Numba's cache and compiles in every process", stacklevel=2)
+
+    def _enable_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
+        pass
 
 
 # --------------------------------------------------------------- LLVM's 128-bit integers

@@ -22,6 +22,7 @@ WHY = [
     ("4k4/9/9/9/4P4/9/9/9/4K4 b - 1", "5e5d+", "promotes only"),
     ("4k4/9/4G4/9/9/9/9/9/4K4 b - 1", "5c4b+", "cannot promote"),
     ("k8/8P/9/9/9/9/9/9/4K4 b - 1", "1b1a", "must promote"),
+    ("kn7/9/G8/9/9/9/9/9/9 b P 1", "P*9b", "uchifuzume"),
     ("4k4/4r4/9/9/9/9/9/4G4/4K4 b - 1", "5h4h", "would be in check from 5b"),
 ]
 
@@ -124,7 +125,9 @@ def test_declaration_can_be_off():
     assert on.outcome() == (Termination.DECLARATION, Color.BLACK) and off.outcome() is None
 
 
-@pytest.mark.parametrize(("handicap", "points"), [("2-piece", 10), ("6-piece", 14), ("10-piece", 18), ("even", 0)])
+@pytest.mark.parametrize(
+    ("handicap", "points"), [("2-piece", 10), ("6-piece", 14), ("10-piece", 18), ("even", 0)]
+)
 def test_white_is_credited_with_the_pieces_it_gave(handicap, points):
     from shogi_env.initial import first_row
 

@@ -87,7 +87,7 @@ def test_illegal_action_loses():
 
 def test_illegal_action_may_raise():
     env = ShogiEnv(opponent=None, illegal_action="raise")
-    obs, info = env.reset(seed=0)
+    _, info = env.reset(seed=0)
     state = env.get_state()
     with pytest.raises(IllegalMoveError, match="action 0"):
         env.step(0)
@@ -95,7 +95,7 @@ def test_illegal_action_may_raise():
     env.step(np.flatnonzero(info["action_mask"])[0])
 
 
-@pytest.mark.parametrize("action", ["7g7f", None, [1, 2], 1.5j])
+@pytest.mark.parametrize("action", ["7g7f", "5", None, [1, 2], 1.5])
 def test_not_an_action(action):
     env = ShogiEnv()
     env.reset(seed=0)
@@ -210,6 +210,9 @@ def test_random_plies():
         {"render_mode": "svg"},
         {"initial": "no such handicap"},
         {"initial": []},
+        {"initial": "7k1/7G1/7P1/9/9/9/9/9/K8 w - 1"},
+        {"max_plies": 10**12},
+        {"max_plies": None},
         {"random_plies": -1},
     ],
     ids=str,
