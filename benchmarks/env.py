@@ -147,6 +147,10 @@ def sb3_pairs() -> Pairs:
 def core_pairs() -> Pairs:
     """All cores against one, by the wall clock: only meaningful on an idle machine."""
     cores = os.cpu_count() or 1
+    batch = partial(ours.positions_task, 1024, packed=False, clock=time.perf_counter)
+    yield partial(batch, threads=cores), batch
+    packed = partial(ours.positions_task, 1024, packed=True, clock=time.perf_counter)
+    yield partial(packed, threads=cores), packed
     vector = partial(ours.vector_task, 1024, clock=time.perf_counter)
     yield partial(vector, threads=cores), vector
 

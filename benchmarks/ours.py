@@ -57,41 +57,47 @@ def repeated(step: Callable[[], int], at_least: int = 2048) -> Callable[[], int]
     return run
 
 
-def positions_task(games: int, *, packed: bool, threads: int = 1) -> Task:
+def positions_task(
+    games: int, *, packed: bool, threads: int = 1, clock: Callable[[], float] = time.process_time
+) -> Task:
     """Positions: random legal action, apply, outcomes, restart of ended games, masks, all planes."""
     batch = shogi_env.Positions(games, threads=threads)
     start = batch.first_row()
     if packed:
         masks, planes = np.empty((games, MASK_WORDS), np.uint64), np.empty((games, PLANE_WORDS), np.uint64)
     else:
-        masks, planes = np.empty((games, 2187), np.bool_), np.empty((games, 136, 9, 9), np.uint8)
+        masks, planes = np.empty((games, 2187), np.int8), np.empty((games, 136, 9, 9), np.uint8)
+    new_masks, new_planes = np.empty_like(masks), np.empty_like(planes)
 
     def step() -> int:
-        batch.apply(batch.random_actions())
+        actions = batch.random_actions()
+        if packed:
+            batch.apply(actions)
+            batch.masks(masks)
+            batch.planes(planes)
+        else:
+            batch.apply_and_observe(actions, batch.everyone, planes, masks)
         ended = np.flatnonzero(batch.outcomes()[0])
         if len(ended):
             batch.set_up(ended, start)
-        batch.masks(masks)
-        batch.planes(planes)
+            masks[ended] = batch.masks(new_masks[: len(ended)], ended)
+            planes[ended] = batch.planes(new_planes[: len(ended)], ended)
         return games
 
     for _ in range(WARM_UP_STEPS):
         step()
     kind = "packed bits" if packed else "uint8"
-    return Task(f"Positions {kind}, {games} games", repeated(step))
+    cores = f", {threads} threads" if threads > 1 else ""
+    return Task(f"Positions {kind}, {games} games{cores}", repeated(step), clock)
 
 
 def vector_task(games: int, *, threads: int = 1, clock: Callable[[], float] = time.process_time) -> Task:
-    """ShogiVectorEnv.step, both seats ours, uint8 planes and int8 mask, autoreset in the step."""
-    env = shogi_env.ShogiVectorEnv(
-        games, opponent=None, autoreset_mode="SameStep", copy=False, threads=threads
-    )
-    masks = env.reset(seed=0)[1]["action_mask"]
-    choose = Picker(games)
+    """Random legal actions and ShogiVectorEnv.step, both seats ours, uint8 planes and int8 mask."""
+    env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False, threads=threads)
+    env.reset(seed=0)
 
     def step() -> int:
-        nonlocal masks
-        masks = env.step(choose(masks.view(np.bool_)))[4]["action_mask"]
+        env.step(np.maximum(env.positions.random_actions(), 0))  # -1 where a game is about to restart
         return games
 
     for _ in range(WARM_UP_STEPS):

@@ -163,6 +163,11 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
             masks[:] = True
         return masks
 
+    @property
+    def both_seats(self) -> bool:
+        """Whether the caller plays both sides."""
+        return bool(self._games.both_seats[0])
+
     def set_opponent(self, opponent: str | Opponent | None) -> None:
         """Seat another opponent; it answers from the next step on.
 

@@ -10,7 +10,7 @@ from shogi_env.notation.usi import Move
 from shogi_env.opponents import Opponent
 from shogi_env.opponents import resolve as resolve_opponent
 from shogi_env.positions import Positions, Snapshot
-from shogi_env.types import BoolArray, Color, Float64Array, Int8Array, Int64Array, StateArray
+from shogi_env.types import BoolArray, Color, Float64Array, Int8Array, Int64Array, StateArray, UInt8Array
 
 Initial: TypeAlias = str | Sequence[str] | Callable[[np.random.Generator], str] | None
 """Where games start: an SFEN or handicap name, a list to draw from, a function, or the even game."""
@@ -76,6 +76,11 @@ class Games:
     def both_seats(self) -> BoolArray:
         """bool[N], whether the learner plays both sides."""
         return self._both.copy()
+
+    @property
+    def alone(self) -> bool:
+        """Whether the learner plays both sides of every game."""
+        return not self._groups
 
     def seat(self, seats: Sequence[str | Opponent | None], columns: Int64Array | None = None) -> None:
         """Put opponents into games; they answer from the next step on.
@@ -170,17 +175,41 @@ class Games:
         Raises:
             IllegalMoveError: an action is illegal and `illegal_action="raise"`; nothing was played.
         """
-        rows = self.positions.rows
-        actors = np.where(self._both, rows["turn"], self.sides)
-        if self._illegal == "raise":
-            self.positions.apply(actions, idx)
-        else:
-            self.positions.apply_unchecked(actions, idx)
+        actors = np.where(self._both, self.positions.rows["turn"], self.sides)
+        self.check(actions, idx)
+        self.positions.apply_unchecked(actions, idx)
         self.answer(idx)
-        winners = rows["winner"]
-        won, lost = winners == actors, winners == 1 - actors
-        rewards: Float64Array = np.subtract(won, lost, dtype=np.float64)
-        return rewards[idx]
+        return self._rewards(actors)[idx]
+
+    def step_and_observe(
+        self, actions: Int64Array, idx: Int64Array, planes: UInt8Array, masks: Int8Array
+    ) -> Float64Array:
+        """`step` where `alone`, and write the observations and masks of all games in the same go.
+
+        Args:
+            actions: int64[k].
+            idx: int64[k], running games in rising order.
+            planes: uint8[N, 136, 9, 9], overwritten.
+            masks: int8[N, 2187], overwritten.
+        """
+        actors = self.positions.rows["turn"].copy()
+        self.positions.apply_and_observe(actions, idx, planes, masks)
+        return self._rewards(actors)[idx]
+
+    def check(self, actions: Int64Array, idx: Int64Array) -> None:
+        """Refuse illegal actions where `illegal_action="raise"`.
+
+        Raises:
+            IllegalMoveError: an action is illegal.
+        """
+        if self._illegal == "raise":
+            self.positions.check(actions, idx)
+
+    def _rewards(self, actors: Int8Array) -> Float64Array:
+        """float64[N] for the colors int8[N] of those who acted."""
+        winners = self.positions.rows["winner"]
+        rewards: Float64Array = np.subtract(winners == actors, winners == 1 - actors, dtype=np.float64)
+        return rewards
 
     def answer(self, idx: Int64Array) -> None:
         """Let opponents move in those of the games `idx` where they are to move."""

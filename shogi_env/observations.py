@@ -40,11 +40,16 @@ class Observer:
         shape = (planes, 9, 9) if self._layout == "NCHW" else (9, 9, planes)
         return spaces.Box(0, 1, shape, np.uint8)
 
+    @property
+    def is_planes(self) -> bool:
+        """Whether an observation is what `Positions.planes` writes."""
+        return self._kind == "full" and self._layout == "NCHW"
+
     def write(self, positions: Positions, out: UInt8Array, where: Int64Array | None = None) -> None:
         """Overwrite `out`, uint8[k, *space.shape], with the observations of the games `where`."""
         if self._kind == "board":
             positions.boards(out, where)
-        elif self._kind == "full" and self._layout == "NCHW":
+        elif self.is_planes:
             positions.planes(out, where)
         else:
             planes = positions.planes(where=where)

@@ -16,6 +16,7 @@ from shogi_env.core.constants import DEFAULT_MAX_PLIES, NUM_ACTIONS
 from shogi_env.games import Games, Initial
 from shogi_env.observations import Observer
 from shogi_env.opponents import Opponent
+from shogi_env.positions import Positions
 from shogi_env.types import BoolArray, Float64Array, Int8Array, Int64Array, UInt8Array
 
 
@@ -91,7 +92,13 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
         self._everyone = np.arange(num_envs)
         self._started = False
         self._buffers = None if copy else [self._new_arrays(), self._new_arrays()]
-        self._masks: Int8Array = np.ones((num_envs, NUM_ACTIONS), np.int8)
+        self._observations, self._masks = self._new_arrays()
+        self._masks[:] = 1
+
+    @property
+    def positions(self) -> Positions:
+        """The games themselves, to read: `positions.random_actions()`, `positions.sfen(i)`, ..."""
+        return self._games.positions
 
     @property
     def both_seats(self) -> BoolArray:
@@ -118,15 +125,16 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
         if seed is not None:
             seeds = range(seed, seed + self.num_envs) if isinstance(seed, int) else seed
             streams = [seeding.np_random(int(s))[0].integers(1, 2**64, 1, np.uint64)[0] for s in seeds]
-            self._games.positions.seed(np.array(streams, np.uint64))
+            self.positions.seed(np.array(streams, np.uint64))
         elif not self._started:
-            self._games.positions.seed(self.np_random.integers(1, 2**64, self.num_envs, np.uint64))
+            self.positions.seed(self.np_random.integers(1, 2**64, self.num_envs, np.uint64))
         idx = self._everyone
         if self._started and options and options.get("reset_mask") is not None:
             idx = np.flatnonzero(options["reset_mask"])
         self._started = True
         self._games.start(idx, options)
-        return self._observe()
+        self._write(*self._next_arrays())
+        return self._observations, self._infos()
 
     def step(
         self, actions: Int64Array
@@ -147,39 +155,44 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
         if not self._started:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         acts = np.asarray(actions)
-        if acts.shape != (self.num_envs,) or not np.issubdtype(acts.dtype, np.integer):
+        if acts.shape != (self.num_envs,) or acts.dtype.kind not in "iu":
             raise ValueError(f"actions are {self.num_envs} integers, not {acts.dtype}{list(acts.shape)}")
-        rows = self._games.positions.rows
-        rewards = np.zeros(self.num_envs)
-        over = rows["termination"] != 0
+        terminations = self.positions.rows["termination"]
+        over = terminations != 0
         ended = np.flatnonzero(over)
         live = np.flatnonzero(~over) if len(ended) else self._everyone
-        acts = acts.astype(np.int64, copy=False)
-        rewards[live] = self._games.step(acts[live] if len(ended) else acts, live)
-        terminated = rows["termination"] != 0
-        terminated[ended] = False
+        acts = acts.astype(np.int64, copy=False)[live]
+        self._games.check(acts, live)
         if len(ended):
             self._games.start(ended)
-        final: dict[str, Any] = {}
-        if self._same_step and terminated.any():
-            final = self._finish(terminated)
-        observations, infos = self._observe()
-        return observations, rewards, terminated, np.zeros(self.num_envs, np.bool_), infos | final
+        rewards = np.zeros(self.num_envs)
+        observations, masks = self._next_arrays()
+        if self._games.alone and self._observer.is_planes:
+            rewards[live] = self._games.step_and_observe(acts, live, observations, masks)
+        else:
+            rewards[live] = self._games.step(acts, live)
+            self._write(observations, masks)
+        terminated = terminations != 0
+        final = self._finish(terminated) if self._same_step and terminated.any() else {}
+        truncated = np.zeros(self.num_envs, np.bool_)
+        return observations, rewards, terminated, truncated, self._infos() | final
 
     def _finish(self, done: BoolArray) -> dict[str, Any]:
-        """Keep the ends of games and start them anew."""
+        """Keep the ends of games, start them anew, and write their first observations over the last."""
         ended = np.flatnonzero(done)
-        observations = np.empty((len(ended), *self._observer.space.shape), np.uint8)
-        self._observer.write(self._games.positions, observations, ended)
         final_obs = np.full(self.num_envs, None, object)
-        for k, i in enumerate(ended):
-            final_obs[i] = observations[k]
+        for i in ended:
+            final_obs[i] = self._observations[i].copy()
         final_info: dict[str, Any] = {"action_mask": np.zeros((self.num_envs, NUM_ACTIONS), np.int8)}
         final_info["action_mask"][ended] = 1
         for key, values in self._standings().items():
             final_info[key] = np.where(done, values, 0).astype(values.dtype)
         final_info |= {f"_{key}": done.copy() for key in tuple(final_info)}
         self._games.start(ended)
+        observations = np.empty((len(ended), *self._observer.space.shape), np.uint8)
+        self._observer.write(self.positions, observations, ended)
+        self._observations[ended] = observations
+        self._masks[ended] = self.positions.masks(where=ended)
         return {
             "final_obs": final_obs,
             "_final_obs": done.copy(),
@@ -189,7 +202,7 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
 
     def _standings(self) -> dict[str, Any]:
         """What `info` tells of each game besides its mask."""
-        rows = self._games.positions.rows
+        rows = self.positions.rows
         return {
             "to_play": rows["turn"].copy(),
             "ply": rows["ply"].astype(np.int64),
@@ -229,35 +242,37 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
         self._games.restore(state["games"])
         self.np_random.bit_generator.state = state["np_random"]
         self._started = state["started"]
-        self._observe()
+        self._write(*self._next_arrays())
 
     def render(self) -> tuple[Any, ...] | None:
         """One frame a game: str for "ansi", uint8[H, W, 3] for "rgb_array"."""
         if self.render_mode is None:
             return None
         draw = render.ansi if self.render_mode == "ansi" else render.rgb
-        return tuple(draw(self._games.positions.diagram(i)) for i in range(self.num_envs))
+        return tuple(draw(self.positions.diagram(i)) for i in range(self.num_envs))
 
     def _new_arrays(self) -> tuple[UInt8Array, Int8Array]:
         shape = (self.num_envs, *self._observer.space.shape)
         return np.empty(shape, np.uint8), np.empty((self.num_envs, NUM_ACTIONS), np.int8)
 
-    def _observe(self) -> tuple[UInt8Array, dict[str, Any]]:
+    def _next_arrays(self) -> tuple[UInt8Array, Int8Array]:
+        """The arrays that the next observations and masks go to."""
         if self._buffers is None:
-            return self._write(self._new_arrays())
-        self._buffers.reverse()
-        return self._write(self._buffers[0])
+            self._observations, self._masks = self._new_arrays()
+        else:
+            self._buffers.reverse()
+            self._observations, self._masks = self._buffers[0]
+        return self._observations, self._masks
 
-    def _write(self, arrays: tuple[UInt8Array, Int8Array]) -> tuple[UInt8Array, dict[str, Any]]:
-        observations, masks = arrays
-        positions = self._games.positions
-        self._observer.write(positions, observations)
-        positions.masks(masks)
-        masks[positions.rows["termination"] != 0] = 1
-        self._masks = masks
-        infos = {"action_mask": masks} | self._standings()
+    def _write(self, observations: UInt8Array, masks: Int8Array) -> None:
+        self._observer.write(self.positions, observations)
+        self.positions.masks(masks)
+
+    def _infos(self) -> dict[str, Any]:
+        self._masks[self.positions.rows["termination"] != 0] = 1
+        infos = {"action_mask": self._masks} | self._standings()
         everyone = np.ones(self.num_envs, np.bool_)
-        return observations, infos | {f"_{key}": everyone.copy() for key in infos}
+        return infos | {f"_{key}": everyone.copy() for key in infos}
 
 
 def _autoreset_mode(name: str) -> AutoresetMode:

@@ -41,3 +41,17 @@ def test_paths_exist():
     names = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
     assert len(names) > 8
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_encodings_page_tells_what_the_code_does():
+    from shogi_env import Board
+    from shogi_env.core.planes import PLANES
+
+    page = (ROOT / "docs" / "encodings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+)(?:-(\d+))? \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
+    documented = [(int(a), int(b or a) - int(a) + 1, name, meaning) for a, b, name, meaning in rows]
+    assert documented == [tuple(group) for group in PLANES]
+    board = Board()
+    for usi in ("7g7f", "3c3d"):
+        assert {str(move): board.action(move) for move in board.legal_moves}[usi] == 59
+        board.push_usi(usi)

@@ -45,16 +45,9 @@ class SameStepGames:
 
     Args:
         n: number of games.
-        opponent: as in `ShogiEnv`, for all games; so are the other arguments.
+        opponent: as in `ShogiEnv`, for all games; so are side, max_plies, initial, random_plies,
+            declaration, observation, layout and illegal_action.
         seats: one opponent (or None for both seats) for each game, instead of `opponent`.
-        side: see above.
-        max_plies: see above.
-        initial: see above.
-        random_plies: see above.
-        declaration: see above.
-        observation: see above.
-        layout: see above.
-        illegal_action: see above.
         render_mode: "ansi", "rgb_array" or None.
         threads: how many threads share the work.
 

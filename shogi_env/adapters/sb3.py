@@ -250,7 +250,7 @@ class ScalarVecEnv(DummyVecEnv):
     @property
     def both_seats(self) -> BoolArray:
         """bool[N], in which games the learner plays both sides."""
-        return np.concatenate([env._games.both_seats for env in self._scalars])
+        return np.array([env.both_seats for env in self._scalars])
 
     def step_wait(self) -> VecEnvStepReturn:
         """Play; observations uint8[N, ...], rewards float32[N], dones bool[N], infos."""
