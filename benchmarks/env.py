@@ -151,8 +151,8 @@ def core_pairs() -> Pairs:
     yield partial(batch, threads=cores), batch
     packed = partial(ours.positions_task, 1024, packed=True, clock=time.perf_counter)
     yield partial(packed, threads=cores), packed
-    vector = partial(ours.vector_task, 1024, clock=time.perf_counter)
-    yield partial(vector, threads=cores), vector
+    for task in (ours.threads_task, ours.workers_task):
+        yield partial(task, 1024, cores), partial(task, 1024, 1)
 
 
 SECTIONS: dict[str, Callable[[], Pairs]] = {

@@ -91,9 +91,9 @@ def positions_task(
     return Task(f"Positions {kind}, {games} games{cores}", repeated(step), clock)
 
 
-def vector_task(games: int, *, threads: int = 1, clock: Callable[[], float] = time.process_time) -> Task:
+def vector_task(games: int) -> Task:
     """Random legal actions and ShogiVectorEnv.step, both seats ours, uint8 planes and int8 mask."""
-    env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False, threads=threads)
+    env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False)
     env.reset(seed=0)
 
     def step() -> int:
@@ -102,8 +102,60 @@ def vector_task(games: int, *, threads: int = 1, clock: Callable[[], float] = ti
 
     for _ in range(WARM_UP_STEPS):
         step()
-    cores = f", {threads} threads" if threads > 1 else ""
-    return Task(f"ShogiVectorEnv uint8, {games} games{cores}", repeated(step), clock, env.close)
+    return Task(f"ShogiVectorEnv uint8, {games} games", repeated(step), time.process_time, env.close)
+
+
+class Stopwatch:
+    """Wall-clock seconds spent inside ``with stopwatch:``; called, it returns them."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self.begin = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds += time.perf_counter() - self.begin
+
+    def __call__(self) -> float:
+        """The seconds so far."""
+        return self.seconds
+
+
+def threads_task(games: int, threads: int) -> Task:
+    """`vector_task` with threads; only `step` is timed, the choice of actions is not."""
+    env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False, threads=threads)
+    env.reset(seed=0)
+    stopwatch = Stopwatch()
+
+    def step() -> int:
+        actions = np.maximum(env.positions.random_actions(), 0)
+        with stopwatch:
+            env.step(actions)
+        return games
+
+    for _ in range(WARM_UP_STEPS):
+        step()
+    return Task(f"ShogiVectorEnv, {games} games, {threads} threads", repeated(step), stopwatch, env.close)
+
+
+def workers_task(games: int, workers: int) -> Task:
+    """SB3 subproc with worker processes; only `step` is timed."""
+    from shogi_env.adapters.sb3 import make_vec_env
+
+    env = make_vec_env(games, backend="subproc", seed=0, opponent=None, num_workers=workers)
+    env.reset()
+    choose, stopwatch = Picker(games), Stopwatch()
+
+    def step() -> int:
+        actions = choose(env.action_masks())
+        with stopwatch:
+            env.step(actions)
+        return games
+
+    for _ in range(WARM_UP_STEPS):
+        step()
+    return Task(f"SB3 subproc, {games} games, {workers} workers", repeated(step), stopwatch, env.close)
 
 
 def sb3_task(games: int, backend: str) -> Task:

@@ -130,8 +130,8 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
         super().reset(seed=seed)
         if seed is not None or not self._started:
             self._games.positions.seed(self.np_random.integers(1, 2**64, 1, np.uint64))
-        self._started = True
         self._games.start(_GAME, options)
+        self._started = True
         self._show()
         return self._observe(), self._info()
 

@@ -1,8 +1,6 @@
 """`Positions`: many games at once, for people who write search or their own algorithm."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -27,6 +25,7 @@ from shogi_env.initial import MAX_PLIES_LIMIT, check_max_plies, first_row
 from shogi_env.notation.moves import from_packed, to_packed
 from shogi_env.notation.sfen import Setup, format_sfen
 from shogi_env.notation.usi import Move
+from shogi_env.threads import Threads
 from shogi_env.types import (
     BoolArray,
     Color,
@@ -40,10 +39,6 @@ from shogi_env.types import (
 
 MaskArray = TypeVar("MaskArray", BoolArray, Int8Array, UInt8Array, UInt64Array)
 PlaneArray = TypeVar("PlaneArray", UInt8Array, UInt64Array)
-
-
-_HEAD_START = 32
-"""Games that the calling thread gets through before the others are awake."""
 
 
 class Snapshot(NamedTuple):
@@ -104,8 +99,7 @@ class Positions:
         self._history: UInt64Array = np.zeros((n, max_plies + 1), np.uint64)
         self._legal: UInt64Array = np.zeros((n, *LEGAL_SHAPE), np.uint64)
         self.everyone: Int64Array = np.arange(n)
-        self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads = Threads(threads)
         starts = [sfens] if sfens is None or isinstance(sfens, str) else list(sfens)
         if len(starts) not in (1, n):
             raise ValueError(f"sfens is one start or {n}, one for each game, not {len(starts)}")
@@ -116,9 +110,6 @@ class Positions:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_pool": None}
 
     @property
     def turns(self) -> Int8Array:
@@ -188,7 +179,7 @@ class Positions:
 
     def apply_unchecked(self, actions: Int64Array, where: Int64Array) -> None:
         """`apply(..., illegal="lose")` for arrays that are known to be right: int64[k], distinct games."""
-        self._share(batch.play, len(where), self.rows, self._history, self._legal, actions, where)
+        self._threads.share(batch.play, len(where), self.rows, self._history, self._legal, actions, where)
 
     def _refuse(self, action: int, i: int) -> None:
         outcome = self.rows["termination"][i]
@@ -215,7 +206,7 @@ class Positions:
             batch.write_planes(self.rows, flat, begin, stop)
             batch.write_masks(self._legal, flags, begin, stop)
 
-        self._share(work, n)
+        self._threads.share(work, n)
 
     def random_actions(self, where: ArrayLike | None = None) -> Int64Array:
         """A random legal action of each game, int64[k], drawn from its stream; -1 where none is."""
@@ -264,10 +255,10 @@ class Positions:
         out = np.empty((n, NUM_ACTIONS), np.bool_) if out is None else out
         if out.dtype == np.uint64:
             self._check_out(out, (n, MASK_WORDS), (np.uint64,))
-            self._share(batch.pack_masks, n, legal, out)
+            self._threads.share(batch.pack_masks, n, legal, out)
         else:
             self._check_out(out, (n, NUM_ACTIONS), (np.bool_, np.int8, np.uint8))
-            self._share(batch.write_masks, n, legal, out.view(np.uint8))
+            self._threads.share(batch.write_masks, n, legal, out.view(np.uint8))
         return out
 
     @overload
@@ -290,10 +281,10 @@ class Positions:
         out = np.empty((n, NUM_PLANES, 9, 9), np.uint8) if out is None else out
         if out.dtype == np.uint64:
             self._check_out(out, (n, PLANE_WORDS), (np.uint64,))
-            self._share(batch.pack_observations, n, rows, out)
+            self._threads.share(batch.pack_observations, n, rows, out)
         else:
             self._check_out(out, (n, NUM_PLANES, 9, 9), (np.uint8,))
-            self._share(batch.write_planes, n, rows, out.reshape(n, NUM_PLANES * NUM_CELLS))
+            self._threads.share(batch.write_planes, n, rows, out.reshape(n, NUM_PLANES * NUM_CELLS))
         return out
 
     def boards(self, out: UInt8Array | None = None, where: ArrayLike | None = None) -> UInt8Array:
@@ -310,7 +301,7 @@ class Positions:
         n = len(rows)
         out = np.empty((n, BOARD_SIZE), np.uint8) if out is None else out
         self._check_out(out, (n, BOARD_SIZE), (np.uint8,))
-        self._share(batch.write_boards, n, rows, out)
+        self._threads.share(batch.write_boards, n, rows, out)
         return out
 
     def outcomes(self) -> tuple[Int8Array, Int8Array]:
@@ -391,19 +382,3 @@ class Positions:
             raise ValueError(
                 f"out is a contiguous array {names}{list(shape)}, not {out.dtype}{list(out.shape)}"
             )
-
-    def _share(self, kernel: Callable[..., object], n: int, *args: object) -> None:
-        """Run ``kernel(*args, begin, stop)`` over 0..n, in slices on as many threads as were asked for."""
-        if self._threads == 1 or n < 64:
-            kernel(*args, 0, n)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads - 1, "shogi_env")
-        # The others wake some 40 us after this one has begun, so this one takes a little more.
-        more = min(_HEAD_START, n // 16)
-        cuts = [0, *(more + (n - more) * k // self._threads for k in range(1, self._threads)), n]
-        slices = list(pairwise(cuts))
-        waiting = [self._pool.submit(kernel, *args, *cut) for cut in slices[1:]]
-        kernel(*args, *slices[0])
-        for future in waiting:
-            future.result()

@@ -131,8 +131,8 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
         idx = self._everyone
         if self._started and options and options.get("reset_mask") is not None:
             idx = np.flatnonzero(options["reset_mask"])
-        self._started = True
         self._games.start(idx, options)
+        self._started = True
         self._write(*self._next_arrays())
         return self._observations, self._infos()
 

@@ -88,3 +88,13 @@ def test_a_change_in_any_file_is_seen(installed, tmp_path):
     tables.write_text(text.replace("KNIGHT: (JUMP_LEFT, JUMP_RIGHT)", "KNIGHT: ()"), encoding="utf-8")
     process = start(installed, **cache)
     assert NOTICE in process.communicate(timeout=300)[1]
+
+
+def test_warm_up_compiles_every_kernel(installed, tmp_path):
+    code = (
+        "from shogi_env.__main__ import warm_up; from shogi_env.core import jit; warm_up(); "
+        "print(30 if all(kernel.signatures for kernel in jit.KERNELS.values()) else jit.KERNELS)"
+    )
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    finish(start(installed, code, **cache))
+    assert finish(start(installed, **cache)) == ""
