@@ -74,6 +74,7 @@ def _announce(reason: str) -> None:
 
 try:
     from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+    from numba.core.runtime import rtsys
 
     class _StampedCache(FunctionCache):
         """Numba's cache of one function, with the package's stamp in its file names."""
@@ -84,7 +85,12 @@ try:
             self._cache_file = IndexDataCacheFile(self._cache_path, f"{self._base}-{STAMP}", STAMP)
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
-            found = super().load_overload(sig, target_context)
+            # Numba's own method first imports all that it can compile with (SciPy too, if it is
+            # there), half a second; loading needs its runtime alone.
+            rtsys.initialize(target_context)
+            found = None
+            with self._guard_against_spurious_io_errors():
+                found = self._load_overload(sig, target_context)
             if found is None:
                 _announce("once: the result is cached; `python -m shogi_env warmup` does all of it now")
             return found
