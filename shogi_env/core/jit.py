@@ -74,7 +74,7 @@ def _announce(reason: str) -> None:
 
 try:
     from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
-    from numba.core.runtime import rtsys
+    from numba.core.runtime.nrt import rtsys
 
     class _StampedCache(FunctionCache):
         """Numba's cache of one function, with the package's stamp in its file names."""
