@@ -17,6 +17,8 @@ Initial: TypeAlias = str | Sequence[str] | Callable[[np.random.Generator], str] 
 
 SIDES = ("random", "black", "white")
 _RESET_OPTIONS = ("sfen", "moves", "side")
+_TRIES = 100
+"""Games that may end before the learner's first move, one after the other, before that is an error."""
 
 
 class Games:
@@ -115,7 +117,8 @@ class Games:
 
         Raises:
             ShogiError: a position, a text or a move in the options is wrong.
-            ValueError: the start is a decided game.
+            ValueError: the start is a decided game, or games go on ending before the learner's first
+                move.
         """
         given = {key: (options or {}).get(key) for key in _RESET_OPTIONS}
         side = self._side if given["side"] is None else given["side"]
@@ -123,44 +126,43 @@ class Games:
             raise ValueError(f"side is one of {', '.join(map(repr, SIDES))}, not {side!r}")
         start = self._initial if given["sfen"] is None else _Start(given["sfen"], self.positions)
         moves = [Move.from_usi(text) for text in given["moves"] or ()]
-        may_fail = bool(moves) or start.may_fail
-        before = (self.positions.snapshot(idx), self.sides[idx]) if may_fail else None
+        random_plies = 0 if moves or given["sfen"] is not None else self._random_plies
+        before = self.positions.snapshot(idx), self.sides[idx]
         try:
-            self._set_up(idx, start, side, moves)
+            self._open(idx, start, side, moves, random_plies)
         except Exception:
-            if before is not None:
-                self.positions.restore(idx, before[0])
-                self.sides[idx] = before[1]
+            self.positions.restore(idx, before[0])
+            self.sides[idx] = before[1]
             raise
-        if not moves and given["sfen"] is None:
-            self._play_random_plies(idx, start)
-        self.answer(idx)
 
-    def _set_up(self, idx: Int64Array, start: "_Start", side: str, moves: list[Move]) -> None:
-        colors = (
-            self.positions.random_numbers(2, idx)
-            if side == "random"
-            else np.full(len(idx), Color[side.upper()])
-        )
-        self.sides[idx] = colors
-        start.set_up(self.positions, idx)
-        for move in moves:
-            self.positions.apply(self._actions_of(move, idx), idx)
-        refuse_decided(self.positions, idx)
+    def _open(
+        self, idx: Int64Array, start: "_Start", side: str, moves: list[Move], random_plies: int
+    ) -> None:
+        """Play up to the learner's first decision; a game that ends before is opened again."""
+        terminations = self.positions.rows["termination"]
+        for _ in range(_TRIES):
+            self._choose_sides(idx, side)
+            start.set_up(self.positions, idx)
+            for move in moves:
+                self.positions.apply(self._actions_of(move, idx), idx)
+            refuse_decided(self.positions, idx)
+            running = idx
+            for _ in range(random_plies):
+                self.positions.apply(self.positions.random_actions(running), running)
+                running = running[terminations[running] == 0]
+            self.answer(running)
+            idx = idx[terminations[idx] != 0]
+            if not len(idx):
+                return
+        end = self.positions.sfen(int(idx[0]))
+        raise ValueError(f"{_TRIES} times in a row a game ended before the learner's first move: {end}")
+
+    def _choose_sides(self, idx: Int64Array, side: str) -> None:
+        random = side == "random"
+        self.sides[idx] = self.positions.random_numbers(2, idx) if random else Color[side.upper()]
 
     def _actions_of(self, move: Move, idx: Int64Array) -> Int64Array:
         return np.array([self.positions.action(int(i), move) for i in idx], np.int64)
-
-    def _play_random_plies(self, idx: Int64Array, start: "_Start") -> None:
-        """Open with random moves; a game that ends on the way is opened again."""
-        while self._random_plies and len(idx):
-            running = idx
-            for _ in range(self._random_plies):
-                self.positions.apply(self.positions.random_actions(running), running)
-                running = running[self.positions.rows["termination"][running] == 0]
-            idx = np.setdiff1d(idx, running)
-            if len(idx):
-                start.set_up(self.positions, idx)
 
     def step(self, actions: Int64Array, idx: Int64Array) -> Float64Array:
         """Play the learner's actions and the opponents' answers.
@@ -258,15 +260,10 @@ def _group(seats: list[Opponent | None]) -> list[tuple[Opponent, BoolArray | Non
 
 
 class _Start:
-    """Sets games up at their first position.
-
-    Attributes:
-        may_fail: whether setting up may still raise; what a function returns is not known yet.
-    """
+    """Sets games up at their first position."""
 
     def __init__(self, initial: Initial, positions: Positions) -> None:
         self._draw = initial if callable(initial) else None
-        self.may_fail = self._draw is not None
         if callable(initial):
             return
         starts = ["even"] if initial is None else [initial] if isinstance(initial, str) else list(initial)

@@ -196,6 +196,17 @@ def test_random_plies():
     assert len({(env.reset(), env.sfen())[1] for _ in range(10)}) == 10
 
 
+def test_a_game_that_ends_before_the_first_decision_is_opened_again():
+    env = ShogiEnv(opponent="greedy", side="random", initial=MATE_IN_ONE)
+    for seed in range(8):  # Black is to move and mates: only Black gets to play
+        assert env.reset(seed=seed)[1]["to_play"] == 0
+    env.step(np.flatnonzero(env.action_masks())[0])
+    before = env.sfen()
+    with pytest.raises(ValueError, match="before the learner's first move"):
+        env.reset(options={"side": "white"})
+    assert env.sfen() == before
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
