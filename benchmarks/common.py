@@ -93,6 +93,13 @@ class Comparison:
         }
 
 
+def usable_cores() -> list[int]:
+    """Numbers of the cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def pin(core: int | None = None) -> int | None:
     """Keep this process (and its children) on one core.
 
@@ -104,7 +111,7 @@ def pin(core: int | None = None) -> int | None:
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
-    core = max(os.sched_getaffinity(0)) if core is None else core
+    core = usable_cores()[-1] if core is None else core
     os.sched_setaffinity(0, {core})
     return core
 
@@ -179,9 +186,14 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "commit": commit(),
-        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "load_before": load(),
         "versions": versions,
     }
+
+
+def load() -> float | None:
+    """Processes at work over the last minute; None where the system does not count them."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def commit() -> str | None:

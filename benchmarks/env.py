@@ -1,6 +1,6 @@
 """Environment steps per CPU second against other shogi environments.
 
-    python benchmarks/env.py [--only batch scalar sb3 cores] [--pairs 15] [--seconds 0.3]
+    python benchmarks/env.py [--only batch scalar sb3 cores workers] [--pairs 15] [--seconds 0.3]
 
 A full step is a random legal action, its move, the end of the game with reset, the legal mask and all
 planes.  Peers differ in what they do: cshogi has 119 planes and here no repetition rule, OpenSpiel 45
@@ -10,9 +10,10 @@ and 13689 actions, envpool and pgx 119 and no repetition rule; ours are 136 plan
 from __future__ import annotations
 
 import argparse
-import os
+import multiprocessing
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -21,12 +22,14 @@ from common import (
     Task,
     compare,
     cpu_seconds_with,
+    load,
     machine,
     pin,
     save,
     show,
     show_comparison,
     single_threaded,
+    usable_cores,
 )
 
 single_threaded()
@@ -38,6 +41,7 @@ import shogi_env  # noqa: E402
 
 SB3_GAMES, SB3_WORKERS = 256, 16
 SCALAR_GAMES = 20
+KILLS, KILL_SECONDS = 5, 5.0
 
 Pairs = Iterable[tuple[Callable[[], Task], Callable[[], Task]]]
 
@@ -145,22 +149,42 @@ def sb3_pairs() -> Pairs:
 
 
 def core_pairs() -> Pairs:
-    """All cores against one, by the wall clock: only meaningful on an idle machine."""
-    cores = os.cpu_count() or 1
+    """All cores against one, by the wall clock: only meaningful on an idle machine.
+
+    The last row is what the cores give, at that time, to processes that have nothing to do with each other.
+    """
+    cores = len(usable_cores())
+    show(f"wall clock, {cores} cores, load before: {load()}")
     batch = partial(ours.positions_task, 1024, packed=False, clock=time.perf_counter)
     yield partial(batch, threads=cores), batch
     packed = partial(ours.positions_task, 1024, packed=True, clock=time.perf_counter)
     yield partial(packed, threads=cores), packed
-    for task in (ours.threads_task, ours.workers_task):
+    for task in (ours.threads_task, ours.workers_task, ours.independent_task):
         yield partial(task, 1024, cores), partial(task, 1024, 1)
 
 
-SECTIONS: dict[str, Callable[[], Pairs]] = {
+def killed_workers() -> list[dict[str, Any]]:
+    """How soon a killed worker process is named, for each way to start processes."""
+    rows = []
+    for method in multiprocessing.get_all_start_methods():
+        row = ours.killed_worker(method, KILLS) | {"bar": KILL_SECONDS}
+        rows.append(row)
+        show(
+            f"SB3 subproc, {method}: a killed worker is named after {row['seconds']:.3f} s "
+            f"(longest {max(row['runs']):.3f} of {KILLS}; at most {KILL_SECONDS:g}); "
+            f"processes left: {row['left'] or 'none'}"
+        )
+    return rows
+
+
+PAIRS: dict[str, Callable[[], Pairs]] = {
     "batch": batch_pairs,
     "scalar": scalar_pairs,
     "sb3": sb3_pairs,
     "cores": core_pairs,
 }
+SECTIONS = [*PAIRS, "workers"]
+ON_ALL_CORES = ("cores", "workers")
 
 
 def measure(pairs: Pairs, count: int, seconds: float, missing: list[str]) -> list[dict[str, Any]]:
@@ -181,24 +205,31 @@ def measure(pairs: Pairs, count: int, seconds: float, missing: list[str]) -> lis
     return rows
 
 
+def run_section(name: str, count: int, seconds: float) -> dict[str, Any]:
+    """Measure a section: its rows, the core it was pinned to and what is not installed."""
+    show(f"-- {name}")
+    missing: list[str] = []
+    core = None if name in ON_ALL_CORES else pin()
+    rows = killed_workers() if name == "workers" else measure(PAIRS[name](), count, seconds, missing)
+    return {"rows": rows, "core": core, "missing": missing}
+
+
 def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=0.3, help="CPU seconds per measurement")
     args = parser.parse_args()
     result: dict[str, Any] = {"machine": machine(), "missing": []}
-    everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     for name in args.only:
-        if name == "cores":
-            if everywhere:
-                os.sched_setaffinity(0, everywhere)
-            show(f"wall clock, {os.cpu_count()} cores, load before: {result['machine']['load_before']}")
-        else:
-            result["core"] = pin()
-        show(f"-- {name}")
-        result[name] = measure(SECTIONS[name](), args.pairs, args.seconds, result["missing"])
+        # A process for each: a fork server started on one core would keep later workers there.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            section = fresh.submit(run_section, name, args.pairs, args.seconds).result()
+        result[name] = section["rows"]
+        result["missing"] += section["missing"]
+        if name not in ON_ALL_CORES:
+            result["core"] = section["core"]
     save("env" if len(args.only) == len(SECTIONS) else f"env-{'-'.join(args.only)}", result)
 
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numba
 import numpy as np
-from common import Task, cpu_seconds_with
+from common import Task, cpu_seconds_with, pin, usable_cores
 
 import shogi_env
 from shogi_env.core.constants import MASK_WORDS, PLANE_WORDS
 
 WARM_UP_STEPS = 300
 """Steps before anything is timed: the games of a batch are then spread over all stages of play."""
+CHUNK_STEPS = 50
+"""Steps that independent processes take without meeting; at 1024 games about a tenth of a second."""
 
 
 @numba.njit(cache=False)
@@ -91,13 +98,19 @@ def positions_task(
     return Task(f"Positions {kind}, {games} games{cores}", repeated(step), clock)
 
 
-def vector_task(games: int) -> Task:
-    """Random legal actions and ShogiVectorEnv.step, both seats ours, uint8 planes and int8 mask."""
-    env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False)
+def both_seats(games: int, threads: int = 1) -> tuple[shogi_env.ShogiVectorEnv, Callable[[], np.ndarray]]:
+    """A started ShogiVectorEnv, both seats ours, uint8 planes and int8 mask; random legal actions for it."""
+    env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False, threads=threads)
     env.reset(seed=0)
+    return env, lambda: np.maximum(env.positions.random_actions(), 0)  # -1 where a game is about to restart
+
+
+def vector_task(games: int) -> Task:
+    """Random legal actions and ShogiVectorEnv.step."""
+    env, choose = both_seats(games)
 
     def step() -> int:
-        env.step(np.maximum(env.positions.random_actions(), 0))  # -1 where a game is about to restart
+        env.step(choose())
         return games
 
     for _ in range(WARM_UP_STEPS):
@@ -122,40 +135,83 @@ class Stopwatch:
         return self.seconds
 
 
-def threads_task(games: int, threads: int) -> Task:
-    """`vector_task` with threads; only `step` is timed, the choice of actions is not."""
-    env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False, threads=threads)
-    env.reset(seed=0)
+def step_only_task(name: str, env: Any, choose: Callable[[], np.ndarray]) -> Task:
+    """`env.step` alone by the wall clock; the choice of actions is not timed."""
     stopwatch = Stopwatch()
 
     def step() -> int:
-        actions = np.maximum(env.positions.random_actions(), 0)
+        actions = choose()
         with stopwatch:
             env.step(actions)
-        return games
+        return len(actions)
 
     for _ in range(WARM_UP_STEPS):
         step()
-    return Task(f"ShogiVectorEnv, {games} games, {threads} threads", repeated(step), stopwatch, env.close)
+    return Task(name, repeated(step), stopwatch, env.close)
+
+
+def threads_task(games: int, threads: int) -> Task:
+    """ShogiVectorEnv with threads."""
+    return step_only_task(f"ShogiVectorEnv, {games} games, {threads} threads", *both_seats(games, threads))
 
 
 def workers_task(games: int, workers: int) -> Task:
-    """SB3 subproc with worker processes; only `step` is timed."""
+    """SB3 subproc with worker processes."""
     from shogi_env.adapters.sb3 import make_vec_env
 
     env = make_vec_env(games, backend="subproc", seed=0, opponent=None, num_workers=workers)
     env.reset()
-    choose, stopwatch = Picker(games), Stopwatch()
+    picker = Picker(games)
+    name = f"SB3 subproc, {games} games, {workers} workers"
+    return step_only_task(name, env, lambda: picker(env.action_masks()))
 
-    def step() -> int:
-        actions = choose(env.action_masks())
-        with stopwatch:
-            env.step(actions)
-        return games
 
+def independent_task(games: int, processes: int) -> Task:
+    """What the cores can give: a process on each, with its share of the games, that waits for no other.
+
+    They meet only every `CHUNK_STEPS` steps; timed are those steps and their choice of actions.
+    """
+    context = multiprocessing.get_context("spawn")
+    each = games // processes
+    pipes: list[Connection] = []
+    children = []
+    for core in usable_cores()[:processes]:
+        pipe, theirs = context.Pipe()
+        child = context.Process(target=step_when_told, args=(theirs, each, core), daemon=True)
+        child.start()
+        theirs.close()
+        pipes.append(pipe)
+        children.append(child)
+
+    def run() -> int:
+        for pipe in pipes:
+            pipe.send(CHUNK_STEPS)
+        return sum(pipe.recv() for pipe in pipes)
+
+    def close() -> None:
+        for pipe in pipes:
+            pipe.close()
+        for child in children:
+            child.join()
+
+    name = f"independent processes, {len(pipes)} x {each} games"
+    return Task(name, run, time.perf_counter, close)
+
+
+def step_when_told(pipe: Connection, games: int, core: int) -> None:
+    """Play as many steps as the pipe says and answer how many units that was, until it is closed."""
+    pin(core)
+    env, choose = both_seats(games)
     for _ in range(WARM_UP_STEPS):
-        step()
-    return Task(f"SB3 subproc, {games} games, {workers} workers", repeated(step), stopwatch, env.close)
+        env.step(choose())
+    while True:
+        try:
+            steps = pipe.recv()
+        except EOFError:
+            return
+        for _ in range(steps):
+            env.step(choose())
+        pipe.send(steps * games)
 
 
 def sb3_task(games: int, backend: str) -> Task:
@@ -179,3 +235,37 @@ def sb3_task(games: int, backend: str) -> Task:
 def worker_pids() -> list[int]:
     """Processes this one has started and not yet collected."""
     return [child.pid for child in multiprocessing.active_children() if child.pid]
+
+
+def killed_worker(method: str, times: int) -> dict[str, Any]:
+    """Wall-clock seconds from the kill of a worker to the error that names it, and processes then left."""
+    from shogi_env.adapters.sb3 import WorkerError, make_vec_env
+
+    seconds, left, message = [], set(), ""
+    for k in range(times):
+        env = make_vec_env(64, "subproc", seed=k, opponent=None, num_workers=2, start_method=method)
+        env.reset()
+        actions, pids = Picker(64)(env.action_masks()), env.pids
+        killed = pids[k % 2]
+        began = time.perf_counter()
+        os.kill(killed, signal.SIGKILL)
+        try:
+            while True:
+                env.step(actions)
+        except WorkerError as error:
+            seconds.append(time.perf_counter() - began)
+            message = str(error)
+        if f"pid {killed}" not in message:
+            raise RuntimeError(f"process {killed} was killed, but the error says: {message}")
+        left |= {pid for pid in [*pids, *worker_pids()] if exists(pid)}
+    median = statistics.median(seconds)
+    return {"method": method, "seconds": median, "runs": seconds, "left": sorted(left), "message": message}
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, be it one that has ended and was not collected."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

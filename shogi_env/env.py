@@ -100,7 +100,7 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
         self.action_space = spaces.Discrete(NUM_ACTIONS)
         self._games = Games(
             1,
-            seats=[opponent],
+            opponent=opponent,
             side=side,
             max_plies=max_plies,
             initial=initial,

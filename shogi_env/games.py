@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from shogi_env.core.constants import DEFAULT_MAX_PLIES
 from shogi_env.errors import IllegalMoveError
 from shogi_env.notation.usi import Move
 from shogi_env.opponents import Opponent
@@ -26,8 +27,9 @@ class Games:
 
     Args:
         n: number of games.
-        seats: one entry for each game: who sits opposite the learner, None for nobody (the learner
-            plays both sides).
+        opponent: who sits opposite the learner in all games, None for nobody (the learner plays both
+            sides).
+        seats: one opponent for each game, instead of `opponent`.
         side: the learner's side where it has an opponent.
         max_plies: as in `Positions`.
         initial: where games start.
@@ -49,13 +51,14 @@ class Games:
         self,
         n: int,
         *,
-        seats: Sequence[str | Opponent | None],
-        side: str,
-        max_plies: int,
-        initial: Initial,
-        random_plies: int,
-        declaration: str,
-        illegal_action: str,
+        opponent: str | Opponent | None = "random",
+        seats: Sequence[str | Opponent | None] | None = None,
+        side: str = "random",
+        max_plies: int = DEFAULT_MAX_PLIES,
+        initial: Initial = None,
+        random_plies: int = 0,
+        declaration: str = "auto",
+        illegal_action: str = "lose",
         threads: int = 1,
     ) -> None:
         if side not in SIDES:
@@ -69,7 +72,7 @@ class Games:
         self._side, self._illegal, self._random_plies = side, illegal_action, random_plies
         self._seats: list[Opponent | None] = [None] * n
         self._initial = _Start(initial, self.positions)
-        self.seat(seats)
+        self.seat([opponent] * n if seats is None else seats)
 
     def __len__(self) -> int:
         return len(self.positions)

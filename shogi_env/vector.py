@@ -60,8 +60,6 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
         copy: bool = True,
         threads: int = 1,
     ) -> None:
-        if seats is not None and len(seats) != num_envs:
-            raise ValueError(f"seats has {len(seats)} entries for {num_envs} games")
         if render_mode not in (None, "ansi", "rgb_array"):
             raise ValueError(f'render_mode is "ansi", "rgb_array" or None, not {render_mode!r}')
         mode = _autoreset_mode(autoreset_mode)
@@ -80,7 +78,8 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._games = Games(
             num_envs,
-            seats=[opponent] * num_envs if seats is None else seats,
+            opponent=opponent,
+            seats=seats,
             side=side,
             max_plies=max_plies,
             initial=initial,

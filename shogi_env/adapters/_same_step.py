@@ -8,8 +8,7 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from shogi_env import render
-from shogi_env.core.constants import DEFAULT_MAX_PLIES
-from shogi_env.games import Games, Initial
+from shogi_env.games import Games
 from shogi_env.observations import Observer
 from shogi_env.opponents import Opponent
 from shogi_env.positions import Snapshot
@@ -45,11 +44,9 @@ class SameStepGames:
 
     Args:
         n: number of games.
-        opponent: as in `ShogiEnv`, for all games; so are side, max_plies, initial, random_plies,
-            declaration, observation, layout and illegal_action.
-        seats: one opponent (or None for both seats) for each game, instead of `opponent`.
+        observation, layout: as in `ShogiEnv`.
         render_mode: "ansi", "rgb_array" or None.
-        threads: how many threads share the work.
+        **arguments: of `Games`.
 
     Attributes:
         space: the observation space of one game.
@@ -60,37 +57,17 @@ class SameStepGames:
         self,
         n: int,
         *,
-        opponent: str | Opponent | None = "random",
-        seats: Sequence[str | Opponent | None] | None = None,
-        side: str = "random",
-        max_plies: int = DEFAULT_MAX_PLIES,
-        initial: Initial = None,
-        random_plies: int = 0,
-        declaration: str = "auto",
         observation: str = "full",
         layout: str = "NCHW",
-        illegal_action: str = "lose",
         render_mode: str | None = None,
-        threads: int = 1,
+        **arguments: Any,
     ) -> None:
-        if seats is not None and len(seats) != n:
-            raise ValueError(f"seats has {len(seats)} entries for {n} games")
         if render_mode not in (None, "ansi", "rgb_array"):
             raise ValueError(f'render_mode is "ansi", "rgb_array" or None, not {render_mode!r}')
         self.render_mode = render_mode
         self._observer = Observer(observation, layout)
         self.space = self._observer.space
-        self._games = Games(
-            n,
-            seats=[opponent] * n if seats is None else seats,
-            side=side,
-            max_plies=max_plies,
-            initial=initial,
-            random_plies=random_plies,
-            declaration=declaration,
-            illegal_action=illegal_action,
-            threads=threads,
-        )
+        self._games = Games(n, **arguments)
         self._positions = self._games.positions
         self._everyone = np.arange(n)
         self._started = False

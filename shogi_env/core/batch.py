@@ -6,7 +6,7 @@ batch by taking slices of it; kernels release the GIL.
 
 import numpy as np
 
-from shogi_env.core.actions import action_to_move, is_legal, list_moves, pack_mask
+from shogi_env.core.actions import action_to_move, is_legal, move_of, pack_mask
 from shogi_env.core.bitboard import count, first, get, rest
 from shogi_env.core.constants import MASK_WORDS, NUM_ACTION_PLANES, NUM_ACTIONS, PLANE_WORDS
 from shogi_env.core.jit import as_int, compiled, kernel, spread
@@ -150,10 +150,11 @@ def list_legal(rows: StateArray, legal: UInt64Array, i: int, moves: Int16Array, 
     for plane in range(NUM_ACTION_PLANES):
         cells = get(legal[i], plane)
         while cells:
+            moves[n] = move_of(rows[i], plane, first(cells))
             actions[n] = plane * 81 + first(cells)
-            n += 1
             cells = rest(cells)
-    return list_moves(rows[i], legal[i], moves)
+            n += 1
+    return n
 
 
 @kernel

@@ -80,13 +80,16 @@ PLANES = (
 )  # fmt: skip
 """Every plane of `observation="full"`, in order."""
 
-_SIDE_PLANES = 31
-_ATTACKS, _COUNTS = 14, 28
-_HAND_PLANE = 62
+_FIRST = {group.name: group.first for group in PLANES}
+_SIDE_PLANES = _FIRST["opponent's pieces"]
+_ATTACKS, _COUNTS = _FIRST["own attacks"], _FIRST["own attackers"]
+_HAND_PLANE = _FIRST["own hand"]
 _HAND_ORDER = np.array([PAWN, LANCE, KNIGHT, SILVER, GOLD, BISHOP, ROOK], np.int64) - 1
 _HAND_MAX = np.array([8, 4, 4, 4, 4, 2, 2], np.int64)
 _HAND_PLANES = int(_HAND_MAX.sum())
-_CHECK_PLANE, _WHITE_PLANE, _REPETITION_PLANE, _PLIES_PLANE, _CHECKS_PLANE = 118, 119, 120, 122, 130
+_CHECK_PLANE, _WHITE_PLANE, _REPETITION_PLANE, _PLIES_PLANE, _CHECKS_PLANE = (
+    _FIRST[name] for name in ("check", "white to move", "repetition", "plies left", "own checks")
+)
 PIECE_PLANES = np.array([plane for group in PLANES if "attack" not in group.name for plane in group.planes])
 """The planes of `observation="pieces"`: all but the attack maps."""
 BOARD_SIZE = 81 + 2 * len(HAND_TYPES) + 5
