@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register, registry
 
+from shogi_env.version import __version__
+
 if TYPE_CHECKING:
     from shogi_env import opponents as opponents
+    from shogi_env.arena.scale import evaluate as evaluate
     from shogi_env.board import Board as Board
     from shogi_env.board import Outcome as Outcome
     from shogi_env.env import ShogiEnv as ShogiEnv
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
     from shogi_env.types import PieceType as PieceType
     from shogi_env.types import Termination as Termination
     from shogi_env.vector import ShogiVectorEnv as ShogiVectorEnv
-
-__version__ = "0.1.0"
 
 # Nothing heavy is imported before it is used (PEP 562): Numba alone takes half a second.
 _HOME = {
@@ -45,6 +46,7 @@ _HOME = {
     "ShogiVectorEnv": "vector",
     "Termination": "types",
     "UsiError": "errors",
+    "evaluate": "arena.scale",
     "opponents": "opponents",
     "perft": "testing",
 }

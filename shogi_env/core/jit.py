@@ -25,9 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _config: Any = numba.config  # gets its names when Numba is imported
 ENABLED = not _config.DISABLE_JIT
 """False with NUMBA_DISABLE_JIT=1: all functions here then run as plain Python."""
-_SOURCES = sorted(Path(__file__).parent.parent.rglob("*.py"))
+_SOURCES = [*sorted(Path(__file__).parent.glob("*.py")), Path(__file__).parent.parent / "types.py"]
 STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:16]
-"""Names this version of the package in the compile cache."""
+"""Names this version of all that kernels are made of in the compile cache."""
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _INNER = _OPTIONS | {"no_cpython_wrapper": True}  # not callable from Python
 _announced = False
