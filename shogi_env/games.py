@@ -8,7 +8,7 @@ import numpy as np
 from shogi_env.core.constants import DEFAULT_MAX_PLIES
 from shogi_env.errors import IllegalMoveError
 from shogi_env.notation.usi import Move
-from shogi_env.opponents import Opponent
+from shogi_env.opponents import RESIGN, Opponent
 from shogi_env.opponents import resolve as resolve_opponent
 from shogi_env.positions import Positions, Snapshot
 from shogi_env.types import BoolArray, Color, Float64Array, Int8Array, Int64Array, StateArray, UInt8Array
@@ -224,8 +224,11 @@ class Games:
             waiting = (rows["termination"] == 0) & (rows["turn"] != self.sides)
             mine = mine[waiting[mine]]
             if len(mine):
+                actions = np.asarray(opponent(self.positions, mine))
+                resigned = actions == RESIGN
+                self.positions.resign(mine[resigned])
                 try:
-                    self.positions.apply(opponent(self.positions, mine), mine)
+                    self.positions.apply(actions[~resigned], mine[~resigned])
                 except IllegalMoveError as error:
                     name = getattr(opponent, "__name__", type(opponent).__name__)
                     raise IllegalMoveError(f"opponent {name}: {error}") from None

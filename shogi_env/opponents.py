@@ -1,17 +1,22 @@
 """Players that ship with the environment, as functions over a batch.
 
 An opponent is any ``Callable[[Positions, idx], actions]``: given games and the indices int64[k] of
-those where it is to move, it returns k legal actions.  Randomness comes from each game's own
+those where it is to move, it returns k legal actions, or `RESIGN`.  Randomness comes from each game's own
 stream, so that a game does not depend on the batch it is played in.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from shogi_env.positions import Positions
-from shogi_env.types import Int64Array
+from shogi_env.types import BoolArray, Int64Array, UInt8Array
 
 Opponent: TypeAlias = Callable[[Positions, Int64Array], Int64Array]
+RESIGN = -1
+"""What an opponent returns instead of an action to give a game up."""
 
 
 def random(positions: Positions, idx: Int64Array) -> Int64Array:
@@ -22,6 +27,61 @@ def random(positions: Positions, idx: Int64Array) -> Int64Array:
 def greedy(positions: Positions, idx: Int64Array) -> Int64Array:
     """Mate in one if there is one, else the biggest capture; ties and quiet moves at random."""
     return positions.greedy_actions(idx)
+
+
+@dataclass(frozen=True)
+class Minimax:
+    """Alpha-beta search with quiescence; made by `minimax`.  Equal depths are equal opponents."""
+
+    depth: int
+
+    def __call__(self, positions: Positions, idx: Int64Array) -> Int64Array:
+        """The best actions int64[k] of the games `idx`."""
+        return positions.minimax_actions(self.depth, idx)
+
+
+def minimax(depth: int) -> Opponent:
+    """An opponent that looks at all lines of `depth` plies and goes on with captures and answers to check.
+
+    Args:
+        depth: 1..6. Of moves that it finds equal, each game's stream chooses.
+
+    Raises:
+        ValueError: `depth` is none of these.
+    """
+    from shogi_env.core.minimax import check_depth  # compiled only for those who use it
+
+    return Minimax(check_depth(depth))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A function of observations and masks in an opponent's place; made by `from_policy`."""
+
+    function: Callable[[UInt8Array, BoolArray], Any]
+
+    def __call__(self, positions: Positions, idx: Int64Array) -> Int64Array:
+        """The function's actions int64[k] in the games `idx`.
+
+        Raises:
+            ValueError: it did not return k integers.
+        """
+        actions = np.asarray(self.function(positions.planes(where=idx), positions.masks(where=idx)))
+        if actions.shape != idx.shape or actions.dtype.kind not in "iu":
+            shape = list(actions.shape)
+            raise ValueError(f"a policy returns {len(idx)} integers here, not {actions.dtype}{shape}")
+        return actions.astype(np.int64, copy=False)
+
+
+def from_policy(function: Callable[[UInt8Array, BoolArray], Any]) -> Opponent:
+    """The opponent that a policy of any library makes.
+
+    Args:
+        function: ``function(planes, masks) -> actions``: planes uint8[k, 136, 9, 9] and masks
+            bool[k, 2187] of k games as `Positions` writes them, actions k integers (`RESIGN` gives a
+            game up), as an array or anything that `numpy.asarray` reads.
+    """
+    return Policy(function)
 
 
 BUILT_IN: dict[str, Opponent] = {"random": random, "greedy": greedy}
@@ -35,7 +95,11 @@ def resolve(opponent: str | Opponent | None) -> Opponent | None:
     """
     if opponent is None or callable(opponent):
         return opponent
-    if opponent not in BUILT_IN:
-        names = ", ".join(map(repr, BUILT_IN))
-        raise ValueError(f"opponent is one of {names}, a callable, or None for both seats; not {opponent!r}")
-    return BUILT_IN[opponent]
+    if isinstance(opponent, str):
+        if opponent in BUILT_IN:
+            return BUILT_IN[opponent]
+        kind, colon, depth = opponent.partition(":")
+        if kind == "minimax" and colon and depth.isascii() and depth.isdigit():
+            return minimax(int(depth))
+    names = ", ".join(map(repr, [*BUILT_IN, "minimax:DEPTH"]))
+    raise ValueError(f"opponent is one of {names}, a callable, or None for both seats; not {opponent!r}")

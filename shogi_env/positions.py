@@ -33,6 +33,7 @@ from shogi_env.types import (
     Int16Array,
     Int64Array,
     StateArray,
+    Termination,
     UInt8Array,
     UInt64Array,
 )
@@ -181,6 +182,13 @@ class Positions:
         """`apply(..., illegal="lose")` for arrays that are known to be right: int64[k], distinct games."""
         self._threads.share(batch.play, len(where), self.rows, self._history, self._legal, actions, where)
 
+    def resign(self, where: ArrayLike) -> None:
+        """Let the side to move give up, and lose, in the games `where`; ended games stand still."""
+        idx = self._indices(where)
+        idx = idx[self.rows["termination"][idx] == Termination.RUNNING]
+        self.rows["termination"][idx] = Termination.RESIGNATION
+        self.rows["winner"][idx] = 1 - self.rows["turn"][idx]
+
     def _refuse(self, action: int, i: int) -> None:
         outcome = self.rows["termination"][i]
         reason = "the game has ended" if outcome else "it is not legal"
@@ -222,6 +230,22 @@ class Positions:
         idx = self._indices(where)
         actions = np.empty(len(idx), np.int64)
         greedy.choose_greedy(self.rows, self._legal, idx, actions)
+        return actions
+
+    def minimax_actions(self, depth: int, where: ArrayLike | None = None) -> Int64Array:
+        """The best action of each game by a search of `depth` plies, int64[k]; see `opponents.minimax`.
+
+        Raises:
+            ValueError: `depth` is not 1..6.
+        """
+        from shogi_env.core import minimax  # compiled only for those who use it
+
+        depth, idx = minimax.check_depth(depth), self._indices(where)
+        actions, values = np.empty((2, len(idx)), np.int64)
+        arrays = self.rows, self._history, self._legal, idx
+        self._threads.share(
+            minimax.choose_minimax, len(idx), *arrays, depth, minimax.QUIET_PLIES, actions, values
+        )
         return actions
 
     def random_numbers(self, below: int, where: ArrayLike | None = None) -> Int64Array:

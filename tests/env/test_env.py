@@ -249,6 +249,17 @@ def test_set_opponent():
         env.set_opponent("strong")
 
 
+def test_an_opponent_may_resign():
+    def hopeless(positions, idx):
+        return np.full(len(idx), shogi_env.opponents.RESIGN)
+
+    env = ShogiEnv(opponent=hopeless, side="black")
+    _, info = env.reset(seed=0)
+    _, reward, terminated, _, info = env.step(np.flatnonzero(info["action_mask"])[0])
+    assert (reward, terminated) == (1.0, True)
+    assert (info["termination"], info["winner"]) == (Termination.RESIGNATION, shogi_env.Color.BLACK)
+
+
 def test_an_opponents_illegal_move_is_an_error():
     def wrong(positions, idx):
         return np.zeros(len(idx), np.int64)
