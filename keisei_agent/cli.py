@@ -1,7 +1,6 @@
 """`keisei-train`. Only the standard library is imported until the arguments are known to make sense."""
 
 import argparse
-import importlib.util
 import logging
 import os
 import re
@@ -9,25 +8,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any
+
+from keisei_agent.console import INTERRUPTED, Parser, count, missing_extra, never_fail_on_encoding, whole
 
 if TYPE_CHECKING:
     from keisei_agent.train import Run
 
-_EXTRA = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "pydantic", "rich", "safetensors")
-_INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that refuses in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `keisei-train`."""
-    parser = _Parser(
+    parser = Parser(
         prog="keisei-train",
         description="Train a shogi player by self-play. Without arguments: for ten minutes.",
         allow_abbrev=False,
@@ -36,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--algo", metavar="NAME", help="learning algorithm (default, and so far only: maskable_ppo)"
     )
     parser.add_argument(
-        "--total-timesteps", type=_count, metavar="N", help="stop after N plies, rounded up to whole rollouts"
+        "--total-timesteps", type=count, metavar="N", help="stop after N plies, rounded up to whole rollouts"
     )
     parser.add_argument(
         "--max-time",
@@ -45,15 +36,24 @@ def build_parser() -> argparse.ArgumentParser:
         help="learn for so long: 90s, 10m, 1h30m (default: 10m, or no limit with --total-timesteps)",
     )
     parser.add_argument(
-        "--seed", type=_whole, metavar="N", help="seed of weights, games and sampling (default: 0)"
+        "--seed", type=whole, metavar="N", help="seed of weights, games and sampling (default: 0)"
     )
-    parser.add_argument("--n-envs", type=_count, metavar="N", help="games at once (default: 64)")
+    parser.add_argument("--n-envs", type=count, metavar="N", help="games at once (default: 64)")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     parser.add_argument(
         "--run-dir", type=Path, metavar="DIR", help="folder of the run (default: runs/TIME-SEED)"
     )
     parser.add_argument(
-        "--eval-games", type=_whole, metavar="N", help="games against random before and after (default: 200)"
+        "--eval-games", type=whole, metavar="N", help="games against random before and after (default: 200)"
+    )
+    parser.add_argument(
+        "--eval-freq", type=count, metavar="N", help="plies between matches while learning (default: none)"
+    )
+    parser.add_argument(
+        "--eval-opponents",
+        nargs="+",
+        metavar="PLAYER",
+        help="who is played then, as keisei-match names players (default: random greedy minimax:1)",
     )
     parser.add_argument("--doctor", action="store_true", help="say what this machine offers, and end")
     return parser
@@ -61,19 +61,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `keisei-train`; return 0, 1 after a failure, 2 for bad arguments, 130 after Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_on_encoding(stream)
+    never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
     options = parser.parse_args(arguments)
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if options.doctor:
         from keisei_agent import doctor
 
         for line in doctor.report():
             print(line)
         return 0
+    missing = missing_extra()
     if missing:
-        parser.error(f'{", ".join(missing)} missing, install the extra: pip install "keisei[agent]"')
+        parser.error(missing)
     # Read when torch is loaded. On a machine with other work to do, threads that spin while they wait
     # for one another learned at a quarter of the speed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -81,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _train(options, sys.argv[1:] if arguments is None else arguments, parser)
     except KeyboardInterrupt:
         print("Stopped at once; nothing more was saved.", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
 
 
 def _train(options: argparse.Namespace, arguments: Sequence[str], parser: argparse.ArgumentParser) -> int:
@@ -107,7 +106,7 @@ def _train(options: argparse.Namespace, arguments: Sequence[str], parser: argpar
         )
         return 1
     _print_summary(run)
-    return _INTERRUPTED if run.interrupted else 0
+    return INTERRUPTED if run.interrupted else 0
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -120,6 +119,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         settings["max_time"] = options.max_time
     if options.n_envs is not None:
         settings["env"] = {"n_envs": options.n_envs}
+    evaluation = {"every": options.eval_freq, "opponents": options.eval_opponents}
+    settings["evaluation"] = {name: value for name, value in evaluation.items() if value is not None}
     return settings
 
 
@@ -158,32 +159,6 @@ def _log_to_stdout() -> None:
     package.propagate = False
     if not any(isinstance(handler, _StdoutHandler) for handler in package.handlers):
         package.addHandler(_StdoutHandler())
-
-
-def _never_fail_on_encoding(stream: TextIO) -> None:
-    """Replace what a console cannot show instead of raising."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")
-
-
-def _count(text: str) -> int:
-    return _number(text, 1)
-
-
-def _whole(text: str) -> int:
-    return _number(text, 0)
-
-
-def _number(text: str, least: int) -> int:
-    """Parse 4096, 4_096 or 1e6."""
-    try:
-        value = float(text) if re.fullmatch(r"\d+(\.\d+)?[eE]\d{1,2}", text) else int(text)
-    except ValueError:
-        value = -1
-    if value < least or value != int(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-    return int(value)
 
 
 def _duration(text: str) -> float:

@@ -65,6 +65,21 @@ class PPOConfig(Settings):
     """Gradient norm above which gradients are scaled down."""
 
 
+class EvaluationConfig(Settings):
+    """Matches against other players while learning."""
+
+    every: int | None = Field(default=None, ge=1)
+    """Plies between evaluations, due at the next start of a rollout; None plays none."""
+    games: int = Field(default=40, ge=2, le=100_000, multiple_of=2)
+    """Games against each opponent, half of them with either color."""
+    opponents: tuple[str, ...] = Field(default=("random", "greedy", "minimax:1"), min_length=1)
+    """Who is played against, as `keisei-match` takes them."""
+    temperature: float = Field(default=1.0, ge=0, le=100)
+    """Divides the logits that moves are drawn from: 1 plays as in learning, 0 the most probable move."""
+    blocking: bool = False
+    """Whether learning waits for the games; otherwise a process of its own plays them meanwhile."""
+
+
 class TrainConfig(Settings):
     """Everything a run depends on."""
 
@@ -90,6 +105,8 @@ class TrainConfig(Settings):
     """The network."""
     ppo: PPOConfig = PPOConfig()
     """The learner."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Matches while learning."""
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:

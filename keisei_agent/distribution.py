@@ -41,15 +41,18 @@ class LegalActions(MaskableCategoricalDistribution):
         return -(F.softmax(self.logits, dim=1) * log_probs).sum(1)
 
     def sample(self) -> th.Tensor:
-        """Return int64[N], drawn by inverting the cumulative distribution.
+        """Return int64[N], drawn."""
+        return self.at(th.rand(len(self.logits), 1, device=self.logits.device))
+
+    def at(self, uniform: th.Tensor) -> th.Tensor:
+        """Return int64[N], the cumulative distribution inverted at float32[N, 1] in 0..1.
 
         An action of probability 0 adds nothing to the sum, so the search never stops at one.
         """
         cumulative = F.softmax(self.logits, dim=1).cumsum(1)
         total = cumulative[:, -1:]
-        threshold = th.rand_like(total) * total
         below = th.nextafter(total, th.zeros_like(total))  # rounding may lift the product to the total itself
-        return th.searchsorted(cumulative, th.minimum(threshold, below), right=True).squeeze(1)
+        return th.searchsorted(cumulative, th.minimum(uniform * total, below), right=True).squeeze(1)
 
     def mode(self) -> th.Tensor:
         """Return int64[N], the most probable actions."""

@@ -1,55 +1,117 @@
-"""Players made from networks, and how they fare against random moves."""
+"""Players made from networks, for the matches of `shogi_env.arena`."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch as th
 
 import shogi_env
+from keisei_agent import doctor
 from keisei_agent.checkpoint import load_checkpoint
-from keisei_agent.distribution import sample_legal
+from keisei_agent.distribution import LegalActions, sample_legal
 from keisei_agent.networks.resnet import ResNet
-from shogi_env.types import Int64Array, Termination
+from shogi_env import opponents
+from shogi_env.arena.digest import digest_of_file, seed_of
+from shogi_env.arena.match import Pairing, play
+from shogi_env.arena.openings import Opening
+from shogi_env.arena.players import Maker, Player, Spec
+from shogi_env.opponents import Opponent
+from shogi_env.types import Int64Array
 
-Player: TypeAlias = Callable[["shogi_env.Positions", Int64Array], Int64Array]
-"""Chooses actions int64[K] for the games idx int64[K] of a batch, as `shogi_env.opponents` do."""
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 class NetworkPlayer:
-    """Plays what a network's policy head says, without search."""
+    """Plays what a network's policy head says, without search; an `Opponent`."""
 
-    def __init__(self, network: ResNet, *, greedy: bool = False) -> None:
+    def __init__(self, network: ResNet, *, temperature: float = 1.0) -> None:
         """Wrap it.
 
         Args:
             network: used as it is, on its device, so that a player follows a network in training.
-            greedy: play the most probable move instead of drawing one.
+            temperature: divides the logits of what a move is drawn from; 0 plays the most probable.
         """
         self.network = network
-        self.greedy = greedy
+        self.temperature = temperature
 
     def __call__(self, positions: "shogi_env.Positions", idx: Int64Array) -> Int64Array:
-        """Return int64[K], the actions of games `idx`."""
-        device = self.network.policy_head.weight.device
-        planes = th.as_tensor(positions.planes()[idx], device=device)
+        """Return int64[K], the actions of games `idx`; draws come from the games' streams."""
+        planes = th.as_tensor(positions.planes(where=idx), device=self.network.policy_head.weight.device)
+        masks = positions.masks(where=idx)
         with th.inference_mode():
             logits = self.network.forward_actor(planes)
-            return sample_legal(logits, positions.masks()[idx], greedy=self.greedy)
+            if self.temperature == 0:
+                return sample_legal(logits, masks, greedy=True)
+            distribution = LegalActions(logits.shape[1]).proba_distribution(logits / self.temperature)
+            distribution.apply_masking(masks)
+            numbers = positions.random_numbers(2**24, idx) / 2**24  # as many as float32 tells apart
+            uniform = th.as_tensor(numbers[:, None], dtype=th.float32, device=logits.device)
+            return distribution.at(uniform).cpu().numpy()
 
 
-def load_player(path: Path, *, device: str = "cpu", greedy: bool = False) -> NetworkPlayer:
-    """Return the player that a checkpoint holds.
+def load_player(path: Path, *, device: str = "cpu", temperature: float = 1.0) -> NetworkPlayer:
+    """Return the player that a checkpoint holds, in the number format it was trained in.
 
     Raises:
         CheckpointError: if the file is not a checkpoint that this version can read.
     """
     checkpoint = load_checkpoint(path)
-    network = ResNet(**checkpoint.config.network.model_dump())
+    config = checkpoint.config
+    in_bfloat16 = config.precision == "bfloat16" or (
+        config.precision == "auto" and doctor.has_bfloat16(device)
+    )
+    network = ResNet(**config.network.model_dump(), in_bfloat16=in_bfloat16)
     network.load_state_dict(checkpoint.network)
-    return NetworkPlayer(network.to(device), greedy=greedy)
+    return NetworkPlayer(network.to(device), temperature=temperature)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint at a path: the file itself, or the newest one of a run's folder.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not path.is_dir():
+        return path
+    found = [*path.glob("*.safetensors"), *path.glob("checkpoints/*.safetensors")]
+    numbered = [file for file in found if file.stem.isdigit()]
+    if not numbered:
+        raise ValueError(f"{path} holds no checkpoint, nor does a folder checkpoints in it")
+    return max(numbered, key=lambda file: int(file.stem))
+
+
+def make_checkpoint_player(spec: Spec) -> Player:
+    """Make the player of ``checkpoint:PATH;temperature=0;device=cpu``: a checkpoint or a run's folder.
+
+    Raises:
+        ValueError: the spec is wrong, or there is no such checkpoint or device.
+    """
+    settings = spec.read({"temperature": float, "device": str})
+    temperature, device = settings.get("temperature", 0.0), settings.get("device", "cpu")
+    if not spec.argument:
+        raise ValueError(f"{spec.text!r}: write checkpoint:PATH")
+    if temperature != 0 and not 0.01 <= temperature <= 100:
+        raise ValueError(f"{spec.text!r}: temperature is 0, or 0.01..100")
+    problem = doctor.missing_device(device) if _DEVICE.fullmatch(device) else "auto, cpu, mps, cuda or cuda:1"
+    if problem:
+        raise ValueError(f"{spec.text!r}: device: {problem}")
+    path = find_checkpoint(Path(spec.argument))
+    network = load_player(path, device=doctor.resolve_device(device), temperature=temperature)
+    return Player(
+        name=spec.text,
+        spec=spec.text,
+        version=f"keisei {shogi_env.__version__}",
+        digest=digest_of_file(path),
+        choose=network,
+        deterministic=temperature == 0,
+    )
+
+
+MAKERS: Mapping[str, Maker] = {"checkpoint": make_checkpoint_player}
+"""Kinds of players for `shogi_env.arena.players.make_player`, beside its own."""
 
 
 @dataclass(frozen=True)
@@ -80,41 +142,28 @@ class Score:
         return asdict(self)
 
 
-def play_random(player: Player, games: int, *, seed: int, max_plies: int = 512) -> Score:
+def play_random(choose: Opponent, games: int, *, seed: int, max_plies: int = 512) -> Score:
     """Play against uniformly random legal moves, every other game as Black.
 
     Args:
-        player: whose score is returned.
+        choose: whose score is returned.
         games: how many, at least 1.
-        seed: of the random moves and of the player's sampling; the caller's random streams are untouched.
+        seed: of the games' random streams; no other random stream is touched.
         max_plies: after which a game is a draw.
+
+    Raises:
+        RuntimeError: the player failed in a game, or its move was illegal.
     """
-    results: list[tuple[Int64Array, Int64Array]] = []
-    with th.random.fork_rng():
-        th.manual_seed(seed)
-        for first in range(0, games, _BATCH):
-            results.append(_play_batch(player, min(_BATCH, games - first), seed + first, max_plies))
-    points, plies = (np.concatenate(parts) for parts in zip(*results, strict=True))
-    wins, draws, losses = (int((points == value).sum()) for value in (1, 0, -1))
-    return Score(wins, draws, losses, float(plies.mean()))
-
-
-_BATCH = 256
-
-
-def _play_batch(player: Player, games: int, seed: int, max_plies: int) -> tuple[Int64Array, Int64Array]:
-    """Return the player's points int64[games] in -1, 0, 1 and the lengths int64[games]."""
-    positions = shogi_env.Positions(games, max_plies=max_plies)
-    positions.seed(np.random.default_rng(seed).integers(1, 2**64, games, np.uint64))
-    seats = np.arange(games) % 2
-    while True:
-        termination, winner = positions.outcomes()
-        running = termination == Termination.RUNNING
-        if not running.any():
-            points = np.where(winner == seats, 1, np.where(winner == 1 - seats, -1, 0))
-            return points, positions.plies.astype(np.int64)
-        own = running & (positions.turns == seats)
-        mine, other = np.flatnonzero(own), np.flatnonzero(running & ~own)
-        if mine.size:
-            positions.apply(player(positions, mine), mine)
-        positions.apply(positions.random_actions(other), other)
+    player = Player("player", "", "", "", choose)
+    other = Player("random", "random", "", "", opponents.random)
+    pairings = [
+        Pairing(str(k), *((other, player) if k % 2 else (player, other)), Opening(), seed_of(seed, k))
+        for k in range(games)
+    ]
+    records = list(play(pairings, max_plies=max_plies))
+    for record in records:
+        if record.result == "void" or record.reason == "illegal_move":
+            raise RuntimeError(record.reason)
+    scores = [record.score("player") for record in records]
+    wins, draws, losses = (scores.count(value) for value in (1.0, 0.5, 0.0))
+    return Score(wins, draws, losses, float(np.mean([len(record.moves) for record in records])))

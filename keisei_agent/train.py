@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,18 @@ from stable_baselines3.common.vec_env import VecEnv
 from keisei_agent import doctor
 from keisei_agent.buffer import PackedRolloutBuffer
 from keisei_agent.callbacks.checkpoint import CheckpointCallback
+from keisei_agent.callbacks.evaluation import EvaluationCallback
 from keisei_agent.callbacks.games import GamesCallback
 from keisei_agent.callbacks.guard import Guard
 from keisei_agent.callbacks.progress import ProgressCallback
 from keisei_agent.callbacks.stop import MaxTimeCallback
 from keisei_agent.checkpoint import write_json
 from keisei_agent.config import ConfigError, TrainConfig
-from keisei_agent.players import NetworkPlayer, Score, play_random
+from keisei_agent.players import MAKERS, NetworkPlayer, Score, play_random
 from keisei_agent.policy import NetworkPolicy, policy_kwargs
 from keisei_agent.ppo import SelfPlayPPO
 from keisei_agent.seats import discounts
+from shogi_env.arena.players import make_player
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class Run:
     """A finished run and where everything is."""
 
     folder: Path
-    """config.json, results.json, log.txt, checkpoints and tensorboard."""
+    """config.json, results.json, log.txt, checkpoints and tensorboard; with evaluations also games.jsonl,
+    evaluations.jsonl and best.safetensors."""
     model: SelfPlayPPO
     checkpoint: Path | None
     """The newest checkpoint, None if saving failed (log.txt says why)."""
@@ -77,7 +80,7 @@ def train(config: TrainConfig, folder: Path) -> Run:
 
 
 def check(config: TrainConfig, folder: Path) -> None:
-    """Check what depends on this machine: the device, its number formats, the folder.
+    """Check what depends on this machine: the device, its number formats, the opponents, the folder.
 
     Raises:
         ConfigError: naming the setting and what stands against it.
@@ -87,8 +90,18 @@ def check(config: TrainConfig, folder: Path) -> None:
         raise ConfigError(f"device = {config.device!r}: {problem}")
     if config.precision == "bfloat16" and doctor.resolve_device(config.device) == "mps":
         raise ConfigError("precision = 'bfloat16': not supported on mps")
+    if config.evaluation.every is not None:
+        _check_opponents(config.evaluation.opponents)
     if (folder / "config.json").exists():
         raise ConfigError(f"{folder} already holds a run; choose another folder")
+
+
+def _check_opponents(specs: Sequence[str]) -> None:
+    for spec in specs:
+        try:
+            make_player(spec, makers=MAKERS).close()
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"evaluation.opponents: {error}") from None
 
 
 def build_env(config: TrainConfig) -> VecEnv:
@@ -141,6 +154,7 @@ def _train(config: TrainConfig, folder: Path) -> Run:
         model.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
         checkpoints = CheckpointCallback(folder / "checkpoints", config)
         progress = ProgressCallback(config.total_timesteps, config.max_time)
+        evaluations = EvaluationCallback(folder, config)
         advice = doctor.cuda_advice()
         if advice:
             logger.warning(advice)
@@ -148,10 +162,9 @@ def _train(config: TrainConfig, folder: Path) -> Run:
         logger.info("Learning on %s in %s.", model.device, precision)
         before = _evaluate(config, model, "before")
         started = time.monotonic()
-        with _stopping_on_interrupt(model) as interrupt, closing(progress):
-            model.learn(
-                config.total_timesteps or NO_LIMIT, callback=build_callbacks(config, checkpoints, progress)
-            )
+        with _stopping_on_interrupt(model) as interrupt, closing(progress), closing(evaluations):
+            callbacks = build_callbacks(config, checkpoints, progress, evaluations)
+            model.learn(config.total_timesteps or NO_LIMIT, callback=callbacks)
         seconds = time.monotonic() - started
         after = None if interrupt.is_set() else _evaluate(config, model, "after")
         model.logger.dump(model.num_timesteps)  # SB3 leaves the last update's values pending

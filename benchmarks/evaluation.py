@@ -1,0 +1,126 @@
+"""Does an evaluation beside training slow training down?
+
+    python benchmarks/evaluation.py [--pairs 20] [--seconds 60]
+
+One training run on one core, one evaluating process on another, as `keisei-train --eval-freq` starts it.
+In turns it plays matches without a pause, or nothing; each pair of stretches gives one ratio of plies
+learned from per second.  Then the same with both processes on both cores.  Wall clock, so the machine has
+to be idle otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import Comparison, load, machine, save, show, usable_cores
+from stable_baselines3.common.callbacks import BaseCallback
+
+from keisei_agent.checkpoint import save_checkpoint
+from keisei_agent.config import parse_config
+from keisei_agent.evaluation import Evaluator, Task
+from keisei_agent.train import NO_LIMIT, build_env, build_model
+
+GAMES = 100_000
+"""More than are played in a stretch: the task is given up when it ends."""
+MOST = 1.05
+"""Slow-down that the upper end of the interval may have."""
+WARM_UP = 20.0
+"""Seconds of training before anything is measured."""
+
+
+class Stretches(BaseCallback):
+    """Measures plies per second in stretches, with and without an evaluation beside."""
+
+    def __init__(self, folder: Path, pairs: int, seconds: float, cores: list[int]) -> None:
+        super().__init__()
+        self.folder, self.seconds, self.cores = folder, seconds, cores
+        self.beside = [bool(k % 2) ^ bool(k // 2 % 2) for k in range(2 * pairs)]
+        self.rates: list[float] = []
+        self.evaluator = Evaluator()
+
+    def _on_training_start(self) -> None:
+        self.begin, self.at = time.perf_counter() + WARM_UP, -1
+
+    def _on_rollout_start(self) -> None:
+        """Stretches begin and end between rollouts, so that they hold whole ones."""
+        now = time.perf_counter()
+        if now < self.begin + (self.seconds if self.at >= 0 else 0.0):
+            return
+        if self.at >= 0:
+            self.rates.append((self.model.num_timesteps - self.steps) / (now - self.begin))
+        self.at += 1
+        self.evaluator.close()
+        if self.at < len(self.beside) and self.beside[self.at]:
+            self._evaluate()
+        self.begin, self.steps = time.perf_counter(), self.model.num_timesteps
+
+    def _evaluate(self) -> None:
+        """Start an evaluation and wait until it plays, so that its start is in no stretch."""
+        path, log = self.folder / "weights.safetensors", self.folder / "games.jsonl"
+        log.unlink(missing_ok=True)
+        policy = self.model.policy
+        save_checkpoint(path, policy.network, policy.optimizer, parse_config({}), self.model.num_timesteps)
+        self.evaluator.submit(Task(path, 0, ("random", "greedy"), GAMES, 1.0, 0, 512, log))
+        if self.cores and self.evaluator.pid is not None:
+            for thread in os.listdir(f"/proc/{self.evaluator.pid}/task"):
+                os.sched_setaffinity(int(thread), self.cores)
+        while not (log.exists() and log.stat().st_size):
+            time.sleep(0.1)
+
+    def _on_step(self) -> bool:
+        return self.at < len(self.beside)
+
+
+def measure(pairs: int, seconds: float, train_on: list[int], evaluate_on: list[int]) -> dict[str, Any]:
+    """Train for two stretches a pair; the ratio is training alone over training with company."""
+    os.sched_setaffinity(0, train_on)
+    import torch as th
+
+    th.set_num_threads(len(train_on))
+    config = parse_config(
+        {"max_time": None, "total_timesteps": None, "eval_games": 0} | {"total_timesteps": 1}
+    )
+    env = build_env(config)
+    model = build_model(config, env)
+    with tempfile.TemporaryDirectory() as folder:
+        stretches = Stretches(Path(folder), pairs, seconds, evaluate_on)
+        try:
+            model.learn(NO_LIMIT, callback=stretches)
+        finally:
+            stretches.evaluator.close()
+            env.close()
+    result = Comparison("training alone", "training beside an evaluation", "plies/s")
+    for beside, rate in zip(stretches.beside, stretches.rates, strict=True):
+        (result.peer_rates if beside else result.our_rates).append(rate)
+    return result.summary()
+
+
+def main() -> None:
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each stretch")
+    args = parser.parse_args()
+    cores = usable_cores()
+    if len(cores) < 2 or not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("this needs two cores, and a system that can pin processes to them")
+    ways = {"a core each": (cores[:1], cores[1:2]), "both on two cores": (cores[:2], cores[:2])}
+    result: dict[str, Any] = {"machine": machine(), "bar": MOST}
+    for name, (train_on, evaluate_on) in ways.items():
+        show(f"-- {name}, load before: {load()}")
+        row = measure(args.pairs, args.seconds, train_on, evaluate_on)
+        result[name] = row
+        show(
+            f"slow-down x{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]: alone "
+            f"{row['our_rate']:.0f}, with company {row['peer_rate']:.0f} plies/s ({row['pairs']} pairs)"
+        )
+    save("evaluation", result)
+
+
+if __name__ == "__main__":
+    main()

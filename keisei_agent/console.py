@@ -1,0 +1,58 @@
+"""What the commands share. Imports the standard library only, so that they start at once."""
+
+import argparse
+import importlib.util
+import re
+from typing import NoReturn, TextIO
+
+INTERRUPTED = 130
+"""What a shell reports for a program that Ctrl-C ended."""
+EXTRA = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "pydantic", "rich", "safetensors")
+"""Modules that the extra "agent" brings."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with status 2."""
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
+
+
+def missing_extra() -> str:
+    """What of the extra is missing and how to install it, in one line; empty if nothing is."""
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    return f'{", ".join(missing)} missing, install the extra: pip install "keisei[agent]"' if missing else ""
+
+
+def never_fail_on_encoding(*streams: TextIO) -> None:
+    """Let streams replace what the console cannot show instead of raising."""
+    for stream in streams:
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def count(text: str) -> int:
+    """Parse a whole number of at least 1: 4096, 4_096 or 1e6."""
+    return number(text, 1)
+
+
+def whole(text: str) -> int:
+    """Parse a whole number of at least 0."""
+    return number(text, 0)
+
+
+def number(text: str, least: int) -> int:
+    """Parse a whole number of at least `least`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text) if re.fullmatch(r"\d+(\.\d+)?[eE]\d{1,2}", text) else int(text)
+    except ValueError:
+        value = -1
+    if value < least or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(value)
