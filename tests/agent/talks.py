@@ -1,0 +1,112 @@
+"""Talking to the USI engine, in this process and in another."""
+
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from queue import Queue
+
+import torch as th
+
+from keisei_agent.checkpoint import save_checkpoint
+from keisei_agent.config import TrainConfig
+from keisei_agent.networks.resnet import ResNet
+from keisei_agent.thinking import Thinker
+from keisei_agent.usi_engine import Engine
+
+MATE = "sfen 4k4/9/4G4/9/9/9/9/9/4K4 b G 1"
+MATED = "sfen 4k4/4G4/4G4/9/9/9/9/9/4K4 w - 2"
+CAN_DECLARE = "sfen K1GGG4/SSSS5/NNN6/9/9/9/9/9/8k b 2R2BG2L9Pnl9p 1"
+TO_GUI = re.compile(
+    r"id (name|author) \S.*|option name \S+ type (spin|string|filename) default \S.*|usiok|readyok"
+    r"|info string \S.*|info depth 1 nodes 1 time \d+ score (cp|mate) -?\d+ pv \S+"
+    r"|bestmove \S+|checkmate \S+"
+)
+
+
+def write_run(folder: Path, config: TrainConfig) -> Path:
+    """Write checkpoints 32 and 64 of two networks whose heads are not zero."""
+    for seed in (32, 64):
+        th.manual_seed(seed)
+        network = ResNet(**config.network.model_dump())
+        for head in (network.policy_head, network.value_head):
+            th.nn.init.normal_(head.weight)
+        path = folder / "checkpoints" / f"{seed:012d}.safetensors"
+        save_checkpoint(path, network, th.optim.Adam(network.parameters()), config, seed)
+    return folder
+
+
+class Talk:
+    """An engine in this process, with a model, ready."""
+
+    def __init__(self, model: Path, **options: object) -> None:
+        self.lines: list[str] = []
+        self.engine = Engine(self.lines.append, str(model))
+        self(*(f"setoption name {name} value {value}" for name, value in options.items()), "isready")
+
+    def __call__(self, *commands: str) -> list[str]:
+        """Send commands and return what they were answered, without the remarks."""
+        self.lines.clear()
+        for command in commands:
+            self.engine.obey(command)
+        assert all(TO_GUI.fullmatch(line) for line in self.lines), self.lines
+        return [line for line in self.lines if not line.startswith("info string")]
+
+    def best(self, *commands: str) -> str:
+        (answer,) = [line for line in self(*commands) if not line.startswith("info")]
+        return answer.removeprefix("bestmove ")
+
+    @property
+    def thinker(self) -> Thinker:
+        assert self.engine._thinker is not None
+        return self.engine._thinker
+
+
+class Process:
+    """`keisei-usi` as a GUI runs it."""
+
+    def __init__(self, *arguments: str, code: str = "") -> None:
+        command = ["-c", code] if code else ["-P", "-m", "keisei_agent.usi"]
+        self.process = subprocess.Popen(
+            [sys.executable, *command, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        self.heard: Queue[str | None] = Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.heard.put(line.rstrip("\n"))
+        self.heard.put(None)
+
+    def send(self, *lines: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("".join(f"{line}\n" for line in lines))
+        self.process.stdin.flush()
+
+    def hang_up(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.stdin = None
+
+    def until(self, last: str | None) -> list[str]:
+        """Return the lines up to one that begins with `last`, or up to the end of the process for None."""
+        lines: list[str] = []
+        while (line := self.heard.get(timeout=120)) is not None:
+            lines.append(line)
+            if last is not None and line.startswith(last):
+                return lines
+        assert last is None, f"no {last!r} in {lines}"
+        return lines
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end; return the exit status and stderr."""
+        assert self.process.stderr is not None
+        errors = self.process.stderr.read()
+        return self.process.wait(timeout=120), errors
