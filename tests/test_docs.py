@@ -1,11 +1,16 @@
 """The README's examples run, and its two commands are the ones that CI runs."""
 
 import doctest
+import json
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 VENV = "python3 -m venv .venv && . .venv/bin/activate && "
 
 
@@ -23,6 +28,31 @@ def test_python_examples():
     report: list[str] = []
     result = doctest.DocTestRunner().run(example, out=report.append)
     assert result.failed == 0, "".join(report)
+
+
+def test_console_examples(tmp_path):
+    (block,) = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines():
+        name, *arguments = line.split()
+        module, function = SCRIPTS[name].split(":")
+        code = f"import sys; from {module} import {function}; sys.exit({function}())"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["games.jsonl", "ratings.csv"]
+
+
+def test_strength_page_has_the_levels_ratings():
+    page = (ROOT / "docs" / "strength.md").read_text(encoding="utf-8")
+    scale = json.loads((ROOT / "shogi_env/arena/data/scale-v1.json").read_text(encoding="utf-8"))
+    for level in scale["levels"]:
+        row = f"| `{level['spec']}` | {level['rating']} | {level['low']} .. {level['high']} |"
+        assert row in page, row
 
 
 def test_commands_are_those_of_ci():
