@@ -3,6 +3,7 @@
     python benchmarks/scale.py play [--games 600] [--reach 2] [--rungs PLAYER ...]
     python benchmarks/scale.py pack LOG ...
     python benchmarks/scale.py rate [--protocol v1]
+    python benchmarks/scale.py evaluate PLAYER [--games 400]
 
 `play` lets each rung play those next to it, and the ones up to `--reach` away, and goes on where it was
 stopped; a rung whose engine is not installed is left out and named.  `pack` stores logs in `games/`; games
@@ -23,12 +24,13 @@ from pathlib import Path
 
 from common import ROOT, machine, save, show
 
+from keisei_agent.players import MAKERS
 from shogi_env.arena.archive import Archive
 from shogi_env.arena.openings import load_openings
 from shogi_env.arena.players import Player, make_player, parse_spec, read_specs
 from shogi_env.arena.rating import Ratings, rate
 from shogi_env.arena.records import read_games, to_line
-from shogi_env.arena.scale import Level, fingerprint
+from shogi_env.arena.scale import Level, evaluate, fingerprint
 from shogi_env.arena.schedules import head_to_head
 from shogi_env.arena.statistics import tally
 
@@ -98,10 +100,22 @@ def rate_rungs(protocol: str) -> None:
         show(note)
     save(f"scale-{protocol}", {"machine": machine(), "games": ratings.games, "ratings": rows})
     levels = [asdict(level_of(spec, ratings)) for spec in LEVELS]
-    content = {"openings": OPENINGS, "max_plies": MAX_PLIES, "levels": levels}
+    met = sorted(pair for pair in ratings.cross if pair[0] < pair[1])
+    results = [[*pair, *ratings.cross[pair]] for pair in met]  # points of the first, games
+    content = {"openings": OPENINGS, "max_plies": MAX_PLIES, "levels": levels, "results": results}
     path = DATA / f"scale-{protocol}.json"
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     show(f"wrote {path}")
+
+
+def evaluate_player(spec: str, games: int) -> None:
+    """Say where a player stands on the scale, and save it."""
+    with make_player(spec, makers=MAKERS) as player:
+        found = evaluate(player, games)
+    show(str(found))
+    scores = {name: tally.results._asdict() for name, tally in found.levels.items()}
+    result = {"machine": machine(), "player": spec, "digest": player.digest, "games": games}
+    save("scale-evaluation", result | {"rating": found.rating._asdict(), "levels": scores})
 
 
 def level_of(spec: str, ratings: Ratings) -> Level:
@@ -127,14 +141,19 @@ def main() -> None:
     packing.add_argument("logs", nargs="+", type=Path)
     rating = commands.add_parser("rate")
     rating.add_argument("--protocol", default="v1")
+    evaluating = commands.add_parser("evaluate")
+    evaluating.add_argument("player")
+    evaluating.add_argument("--games", type=int, default=400)
     args = parser.parse_args()
     if args.command == "play":
         play(args.rungs, args.games, args.reach, args.slots, args.log)
     elif args.command == "pack":
         for log in args.logs:
             pack(log)
-    else:
+    elif args.command == "rate":
         rate_rungs(args.protocol)
+    else:
+        evaluate_player(args.player, args.games)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any
 from shogi_env.arena.openings import load_openings
 from shogi_env.arena.players import make_player
 from shogi_env.arena.records import GameLog, GameRecord
+from shogi_env.arena.scale import load_protocol, rate_against
 from shogi_env.arena.schedules import head_to_head
-from shogi_env.arena.statistics import tally
+from shogi_env.arena.statistics import Elo, Tally, tally
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,8 @@ class Evaluation:
     results: tuple[Result, ...]
     seconds: float
     """That it took."""
+    rating: Elo | None = None
+    """From the games against levels of the scale; None where no opponent is one."""
 
     @property
     def score(self) -> float | None:
@@ -102,7 +105,7 @@ def evaluate(task: Task) -> Evaluation:
 
     start = time.monotonic()
     openings = load_openings(seed=task.seed)
-    results = []
+    tallies: dict[str, Tally] = {}
     spec = f"checkpoint:{task.checkpoint};temperature={task.temperature:g}"
     with make_player(spec, name=f"{task.steps}", makers=MAKERS) as own, GameLog(task.log) as log:
         for opponent in task.opponents:
@@ -113,14 +116,20 @@ def evaluate(task: Task) -> Evaluation:
                 ):
                     log.write([game])
                     games.append(game)
-            results.append(_count(opponent, games, own.name))
-    return Evaluation(task.steps, tuple(results), round(time.monotonic() - start, 3))
+            tallies[opponent] = tally(games, own.name)
+    results = tuple(_result(opponent, counted) for opponent, counted in tallies.items())
+    return Evaluation(task.steps, results, round(time.monotonic() - start, 3), _rating(tallies))
 
 
-def _count(opponent: str, games: Sequence[GameRecord], name: str) -> Result:
-    counted = tally(games, name)
+def _result(opponent: str, counted: Tally) -> Result:
     low, high = counted.interval or (None, None)
     return Result(opponent, *counted.results, counted.voids, counted.score, low, high)
+
+
+def _rating(tallies: Mapping[str, Tally]) -> Elo | None:
+    levels = {level.spec: level.rating for level in load_protocol().levels}
+    played = {name: counted for name, counted in tallies.items() if name in levels and counted.games}
+    return rate_against(levels, played) if played else None
 
 
 class Evaluator:

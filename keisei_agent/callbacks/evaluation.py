@@ -121,6 +121,11 @@ class EvaluationCallback(BaseCallback):
                 value = getattr(result, name)
                 if value is not None:
                     self._scalar(f"evaluation/{result.opponent}/{name}", value, done.steps)
+        if done.rating is not None:
+            logger.info("After %s plies rating %s.", f"{done.steps:,}", done.rating)
+            for name, value in done.rating._asdict().items():
+                if value is not None:
+                    self._scalar(f"evaluation/rating/{name}", value, done.steps)
         weights = self._weights(done.steps)
         if done.score is not None and (
             self.best is None or self.best.score is None or done.score > self.best.score

@@ -75,7 +75,9 @@ def test_an_evaluation_plays_both_colors_and_logs_its_games(checkpoint: Path, tm
         scores = [game.score("64") for game in own]
         assert result.score == sum(scores) / 4  # type: ignore[arg-type]
     assert done.score == sum(result.score for result in done.results) / 2  # type: ignore[misc]
-    assert json.loads(done.to_line())["results"][1]["opponent"] == "greedy"
+    line = json.loads(done.to_line())
+    assert line["results"][1]["opponent"] == "greedy"
+    assert line["rating"] == list(done.rating or ())
 
 
 def test_a_process_of_its_own_gives_the_same_result(
@@ -126,6 +128,8 @@ def test_a_run_evaluates_itself_and_keeps_the_best(tmp_path: Path, blocking: boo
     assert load_checkpoint(run.folder / "best.safetensors").num_timesteps == best["steps"]
     assert list((run.folder / "evaluation").iterdir()) == []
     events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    low_or_high = {"evaluation/rating/low", "evaluation/rating/high"}
+    assert low_or_high & set(events.Tags()["scalars"])
     points = events.Scalars("evaluation/greedy/score")
     assert [point.step for point in points] == [line["steps"] for line in lines]
 
