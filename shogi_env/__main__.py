@@ -35,8 +35,9 @@ def warm_up() -> None:
     board.action_masks()
     board.planes()
     board.can_declare()
-    for opponent, side, observation in (("random", "random", "full"), ("greedy", "white", "board")):
-        shogi_env.ShogiVectorEnv(2, opponent=opponent, side=side, observation=observation).reset(seed=0)
+    for opponent, observation in (("random", "full"), ("greedy", "board"), ("minimax:1", "board")):
+        for side in ("random", "white"):
+            shogi_env.ShogiVectorEnv(2, opponent=opponent, side=side, observation=observation).reset(seed=0)
     positions = shogi_env.Positions(2)
     positions.masks(np.empty((2, MASK_WORDS), np.uint64))
     positions.planes(np.empty((2, PLANE_WORDS), np.uint64))

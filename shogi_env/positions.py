@@ -132,7 +132,11 @@ class Positions:
         Args:
             where: int64[k], distinct games.
             rows: STATE[k] or STATE[1], as `first_row` makes them.
+
+        Raises:
+            ValueError: a row allows more plies than this batch has memory for.
         """
+        self._check_plies(rows)
         stream = self.rows["stream"][where]
         self.rows[where] = rows
         self.rows["stream"][where] = stream
@@ -378,15 +382,27 @@ class Positions:
         return Snapshot(self.rows[idx], self._history[idx, :longest], self._legal[idx])
 
     def restore(self, where: ArrayLike | None, snapshot: Snapshot) -> None:
-        """Put copied games back, into the same or other games of this or a like batch."""
+        """Put copied games back, into the same or other games of this or a like batch.
+
+        Raises:
+            ValueError: the numbers of games differ, or a game may have more plies than this batch has
+                memory for.
+        """
         idx = self._indices(where)
         if len(idx) != len(snapshot.rows):
             raise ValueError(f"the snapshot holds {len(snapshot.rows)} games, not {len(idx)}")
-        if snapshot.history.shape[1] > self._history.shape[1]:
-            raise ValueError("the snapshot's games are longer than this batch's max_plies")
+        self._check_plies(snapshot.rows)
         self.rows[idx] = snapshot.rows
         self._history[idx, : snapshot.history.shape[1]] = snapshot.history
         self._legal[idx] = snapshot.legal
+
+    def _check_plies(self, rows: StateArray) -> None:
+        """Refuse games under rules by which they could outgrow `_history`."""
+        allowed = rows["max_plies"]
+        if ((allowed < 1) | (allowed > self.max_plies)).any():
+            raise ValueError(
+                f"max_plies of these games is {allowed.max()}, more than the {self.max_plies} here"
+            )
 
     def _indices(self, where: ArrayLike | None) -> Int64Array:
         if where is None or where is self.everyone:

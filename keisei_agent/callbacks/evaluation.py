@@ -81,16 +81,16 @@ class EvaluationCallback(BaseCallback):
     def _submit(self) -> None:
         policy = self.model.policy
         assert isinstance(policy, NetworkPolicy)
-        steps, settings = self.model.num_timesteps, self.config.evaluation
+        steps, evaluation = self.model.num_timesteps, self.config.evaluation
         path = self._weights(steps)
         save_checkpoint(path, policy.network, policy.optimizer, self.config, steps)
         self._evaluator.submit(
             Task(
                 path,
                 steps,
-                settings.opponents,
-                settings.games,
-                settings.temperature,
+                evaluation.opponents,
+                evaluation.games,
+                evaluation.temperature,
                 self.config.seed + steps,
                 self.config.env.max_plies,
                 self.folder / "games.jsonl",

@@ -264,17 +264,20 @@ def test_built_in_players_need_no_torch(folder: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends Ctrl-C as a signal")
 def test_ctrl_c_and_going_on(folder: Path) -> None:
-    (folder / "slow_player.py").write_text(
-        "import time\n"
+    (folder / "waiting_player.py").write_text(
+        "import os, pathlib, time\n"
         "def choose(positions, idx):\n"
-        "    time.sleep(0.004)\n"
+        "    log = pathlib.Path('a.jsonl')\n"
+        "    if 'WAIT' in os.environ and log.exists() and log.stat().st_size:\n"
+        "        time.sleep(240)\n"
         "    return positions.random_actions(idx)\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "keisei_agent.match", "python:slow_player.choose", "random"]
+    command = [sys.executable, "-m", "keisei_agent.match", "python:waiting_player.choose", "random"]
     command += ["--games", "60", "--max-plies", "120", "--slots", "4", "--out", "a.jsonl"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    waiting = environment | {"WAIT": "after the first game"}
+    process = subprocess.Popen(command, env=waiting, stdout=subprocess.PIPE, text=True)
     log = folder / "a.jsonl"
     deadline = time.monotonic() + 240
     while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:

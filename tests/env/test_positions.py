@@ -155,3 +155,13 @@ def test_restored_game_remembers_repetition():
     games.restore(np.array([0]), saved)
     play(cycle)
     assert games.outcomes()[0][0] == 3
+
+
+def test_games_that_could_outgrow_the_batch_are_refused():
+    longer, shorter = Positions(1, max_plies=100), Positions(1, max_plies=50)
+    with pytest.raises(ValueError, match="max_plies of these games is 100, more than the 50 here"):
+        shorter.restore(None, longer.snapshot())
+    with pytest.raises(ValueError, match="more than the 50 here"):
+        shorter.set_up(shorter.everyone, longer.first_row())
+    longer.restore(None, shorter.snapshot())
+    assert longer.rows["max_plies"][0] == 50
