@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -153,10 +154,18 @@ class Evaluator:
         """Of the process; None while there is none."""
         return self._process.pid if self._process else None
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.is_alive()
+
     def submit(self, task: Task) -> None:
         """Have a task played after those before it."""
+        if not self._tasks and not self.alive:
+            self.close()
         self._tasks.append(task)
-        self._pipe_to_process().send(task)
+        with suppress(OSError):  # it died with tasks before this one: `result` says so
+            self._pipe_to_process().send(task)
 
     def result(self, timeout: float | None = 0.0) -> Evaluation | None:
         """What came of the oldest task, or None if it is not done.

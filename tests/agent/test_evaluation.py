@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +116,14 @@ def test_a_killed_process_is_named_and_started_again(
     assert evaluator.waiting == 0
     evaluator.submit(a_task(checkpoint, tmp_path / "games.jsonl"))
     assert evaluator.result(None) is not None
+    first = evaluator.pid
+    assert first is not None
+    os.kill(first, KILLED)
+    while evaluator.alive:
+        time.sleep(0.01)
+    evaluator.submit(a_task(checkpoint, tmp_path / "games.jsonl"))
+    assert evaluator.result(None) is not None, "also if it died with nothing to do"
+    assert evaluator.pid != first
 
 
 @pytest.mark.parametrize("blocking", [True, False])

@@ -277,7 +277,15 @@ def test_ctrl_c_and_going_on(folder: Path) -> None:
     command += ["--games", "60", "--max-plies", "120", "--slots", "4", "--out", "a.jsonl"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     waiting = environment | {"WAIT": "after the first game"}
-    process = subprocess.Popen(command, env=waiting, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=waiting,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored in a shell's background jobs
+    )
     log = folder / "a.jsonl"
     deadline = time.monotonic() + 240
     while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
