@@ -108,7 +108,10 @@ def evaluate(task: Task) -> Evaluation:
     openings = load_openings(seed=task.seed)
     tallies: dict[str, Tally] = {}
     spec = f"checkpoint:{task.checkpoint};temperature={task.temperature:g}"
-    with make_player(spec, name=f"{task.steps}", makers=MAKERS) as own, GameLog(task.log) as log:
+    with (
+        make_player(spec, name=f"{task.log.parent.name}-{task.steps}", makers=MAKERS) as own,
+        GameLog(task.log) as log,
+    ):
         for opponent in task.opponents:
             with make_player(opponent, makers=MAKERS) as other:
                 games: list[GameRecord] = []

@@ -66,14 +66,14 @@ def evaluator() -> Iterator[Evaluator]:
 def test_an_evaluation_plays_both_colors_and_logs_its_games(checkpoint: Path, tmp_path: Path) -> None:
     task = a_task(checkpoint, tmp_path / "games.jsonl")
     done = evaluate(task)
-    games = read_games(task.log)
+    games, name = read_games(task.log), f"{tmp_path.name}-64"
     assert [result.opponent for result in done.results] == ["random", "greedy"]
     for result in done.results:
         own = [game for game in games if result.opponent in (game.black.name, game.white.name)]
         assert len(own) == 4 == result.wins + result.draws + result.losses
         blacks = [game.black.name for game in sorted(own, key=lambda game: game.id)]
-        assert blacks == ["64", result.opponent] * 2
-        scores = [game.score("64") for game in own]
+        assert blacks == [name, result.opponent] * 2
+        scores = [game.score(name) for game in own]
         assert result.score == sum(scores) / 4  # type: ignore[arg-type]
     assert done.score == sum(result.score for result in done.results) / 2  # type: ignore[misc]
     line = json.loads(done.to_line())
