@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 
 class ConfigError(ValueError):
@@ -74,10 +74,17 @@ class EvaluationConfig(Settings):
     """Games against each opponent, half of them with either color."""
     opponents: tuple[str, ...] = Field(default=("random", "greedy", "minimax:1"), min_length=1)
     """Who is played against, as `keisei-match` takes them."""
-    temperature: float = Field(default=1.0, ge=0, le=100)
+    temperature: float = Field(default=1.0, le=100)
     """Divides the logits that moves are drawn from: 1 plays as in learning, 0 the most probable move."""
     blocking: bool = False
     """Whether learning waits for the games; otherwise a process of its own plays them meanwhile."""
+
+    @field_validator("temperature")
+    @classmethod
+    def _check_temperature(cls, value: float) -> float:
+        if value != 0 and value < 0.01:
+            raise ValueError("a temperature is 0, or 0.01..100")
+        return value
 
 
 class TrainConfig(Settings):
@@ -140,15 +147,16 @@ def _explain(error: ValidationError) -> Iterator[str]:
     known = list(_names(TrainConfig))
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             yield f"unknown setting {name!r}" + (f", did you mean {nearest[0]!r}?" if nearest else "")
         elif problem["type"] == "literal_error":
             yield f"unknown {name} {problem['input']!r}, known: {problem['ctx']['expected']}"
         elif name:
-            yield f"{name} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+            yield f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
         else:
-            yield problem["msg"].removeprefix("Value error, ")
+            yield message
 
 
 def _names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

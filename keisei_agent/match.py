@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keisei_agent.console import INTERRUPTED, Parser, count, missing_extra, never_fail_on_encoding, whole
-from keisei_agent.results import by_opponent, details, show_progress, standings, voids
+from keisei_agent.results import by_opponent, details, show_progress, standings, variety, voids
 
 if TYPE_CHECKING:
     from shogi_env.arena.players import Player, Spec
@@ -201,6 +201,7 @@ def _report(
         yield f"{names[0]} against {names[1]}: {first}"
     if not options.round_robin:
         yield from details(first)
+    yield variety(games)
     if options.sprt:
         yield f"SPRT:     {Sprt(*options.sprt).verdict(first)}"
     if any(game.result == "void" for game in games):

@@ -47,6 +47,12 @@ def _one_game(game: "GameRecord") -> str:
     return f"{names.get(game.result, game.result)} ({game.reason}, {len(game.moves)} plies)"
 
 
+def variety(games: Sequence["GameRecord"]) -> str:
+    """How many of the games, and of their openings, differ."""
+    different = len({(game.start, game.moves) for game in games})
+    return f"variety:  {different} different games from {len({game.opening for game in games})} openings"
+
+
 def details(tally: "Tally") -> Iterator[str]:
     """Results by color, endings and lengths."""
     for color in ("black", "white"):

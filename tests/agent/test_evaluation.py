@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from keisei_agent import train
 from keisei_agent.callbacks.evaluation import EvaluationCallback
 from keisei_agent.checkpoint import load_checkpoint
-from keisei_agent.config import ConfigError, TrainConfig
+from keisei_agent.config import ConfigError, TrainConfig, parse_config
 from keisei_agent.evaluation import Evaluation, EvaluationError, Evaluator, Result, Task, evaluate
 from shogi_env.arena.records import read_games
 
@@ -180,3 +180,14 @@ def test_multiples_are_due_once_failures_are_logged_and_the_best_stays(
 def test_an_opponent_that_does_not_exist_is_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.opponents: no player is called 'rndom'"):
         train.check(small_run(every=20, opponents=("rndom",)), tmp_path / "run")
+
+
+@pytest.mark.parametrize("temperature", [0, 0.01, 1.0, 100])
+def test_temperatures_that_a_player_takes(temperature: float) -> None:
+    assert small_run(temperature=temperature).evaluation.temperature == temperature
+
+
+@pytest.mark.parametrize("temperature", [-1, 0.001, 101])
+def test_a_temperature_that_no_player_takes_is_refused(temperature: float) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.temperature"):
+        parse_config({"evaluation": {"temperature": temperature}})
