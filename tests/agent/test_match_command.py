@@ -90,6 +90,7 @@ def test_draws_come_from_the_games_streams(run_folder: Path) -> None:
 def test_temperature_sharpens(run_folder: Path) -> None:
     network = make_player(f"checkpoint:{run_folder}", makers=MAKERS).choose.network  # type: ignore[attr-defined]
     positions = Positions(400)
+    positions.seed(np.arange(1, 401, dtype=np.uint64))
     best = NetworkPlayer(network, temperature=0)(positions, positions.everyone)
     assert len(set(best.tolist())) == 1
     shares = []

@@ -225,6 +225,7 @@ def test_searching_changes_nothing_but_the_stream():
 
 def test_ended_games_have_no_action():
     games = Positions(3, max_plies=few(100))
+    games.seed(np.array([1, 2, 3], np.uint64))
     for _ in range(few(100) - 1):
         games.apply(games.random_actions())
     games.apply(games.random_actions([0, 2]), [0, 2])
