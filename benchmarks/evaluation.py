@@ -1,11 +1,11 @@
 """Does an evaluation beside training slow training down?
 
-    python benchmarks/evaluation.py [--pairs 20] [--seconds 60]
+    python benchmarks/evaluation.py [--pairs 20] [--seconds 60] [--shared-pairs 4]
 
 One training run on one core, one evaluating process on another, as `keisei-train --eval-freq` starts it.
 In turns it plays matches without a pause, or nothing; each pair of stretches gives one ratio of plies
-learned from per second.  Then the same with both processes on both cores.  Wall clock, so the machine has
-to be idle otherwise.
+learned from per second.  Then the same with both processes on both cores, in fewer pairs: no bar is set
+for that.  Wall clock, so the machine has to be idle otherwise.
 """
 
 from __future__ import annotations
@@ -105,21 +105,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each stretch")
+    parser.add_argument("--shared-pairs", type=int, default=4, help="where both processes share two cores")
     args = parser.parse_args()
     cores = usable_cores()
     if len(cores) < 2 or not hasattr(os, "sched_setaffinity"):
         raise SystemExit("this needs two cores, and a system that can pin processes to them")
-    ways = {"a core each": (cores[:1], cores[1:2]), "both on two cores": (cores[:2], cores[:2])}
+    ways = {
+        "a core each": (args.pairs, cores[:1], cores[1:2]),
+        "both on two cores": (args.shared_pairs, cores[:2], cores[:2]),
+    }
     result: dict[str, Any] = {"machine": machine(), "bar": MOST}
-    for name, (train_on, evaluate_on) in ways.items():
+    for name, (pairs, train_on, evaluate_on) in ways.items():
         show(f"-- {name}, load before: {load()}")
-        row = measure(args.pairs, args.seconds, train_on, evaluate_on)
+        row = measure(pairs, args.seconds, train_on, evaluate_on)
         result[name] = row
         show(
             f"slow-down x{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]: alone "
             f"{row['our_rate']:.0f}, with company {row['peer_rate']:.0f} plies/s ({row['pairs']} pairs)"
         )
-    save("evaluation", result)
+        save("evaluation", result)
 
 
 if __name__ == "__main__":
