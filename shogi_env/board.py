@@ -252,3 +252,7 @@ class Board:
     def svg(self) -> str:
         """A picture of the position, the last move marked."""
         return render.svg(self.diagram())
+
+    def rgb(self, *, size: int = 540) -> UInt8Array:
+        """The same picture as pixels, uint8[size, width, 3]; the width is 4/3 of the height."""
+        return render.rgb(self.diagram(), size=size)

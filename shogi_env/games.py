@@ -149,6 +149,7 @@ class Games:
             for move in moves:
                 self.positions.apply(self._actions_of(move, idx), idx)
             refuse_decided(self.positions, idx)
+            self._announce(idx)
             running = idx
             for _ in range(random_plies):
                 self.positions.apply(self.positions.random_actions(running), running)
@@ -159,6 +160,14 @@ class Games:
                 return
         end = self.positions.sfen(int(idx[0]))
         raise ValueError(f"{_TRIES} times in a row a game ended before the learner's first move: {end}")
+
+    def _announce(self, idx: Int64Array) -> None:
+        """Tell the opponents that want to know which of their games start."""
+        for opponent, columns in self._groups:
+            begin = getattr(opponent, "begin", None)
+            mine = idx if columns is None else idx[columns[idx]]
+            if begin is not None and len(mine):
+                begin(mine)
 
     def _choose_sides(self, idx: Int64Array, side: str) -> None:
         random = side == "random"

@@ -3,6 +3,11 @@
 An opponent is any ``Callable[[Positions, idx], actions]``: given games and the indices int64[k] of
 those where it is to move, it returns k legal actions, or `RESIGN`.  Randomness comes from each game's own
 stream, so that a game does not depend on the batch it is played in.
+
+The environments tell an opponent that has a method ``begin(idx)`` the indices int64[k] of those of its games
+that start, when they stand at their first position, before random plies or a move of its own.  A game that
+ends before the learner's first decision starts once more and is told once more; of a game that was running
+when the opponent was seated it hears nothing.
 """
 
 from collections.abc import Callable

@@ -1,30 +1,47 @@
 """`Archive`: a game log that matches go on from."""
 
+import logging
+import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from shogi_env.arena.records import GameLog, GameRecord, read_games
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+logger = logging.getLogger(__name__)
+
+_BEHIND = 2**31 - 2  # Windows lets nobody read what is locked: a byte that no log has
+
 
 class Archive:
-    """Finds the games of a log, and appends to it; a context manager.
+    """Finds the games of a log, and appends to it; a context manager.  One at a time holds the log.
 
     Args:
         path: the file; need not exist.
 
     Raises:
         RecordError: the file is not a game log.
+        BlockingIOError: another match is writing it.
         OSError: it cannot be read or written.
     """
 
     def __init__(self, path: Path | str) -> None:
         path = Path(path)
         self._new = not path.exists()
-        self._games: dict[tuple[str, str], GameRecord] = {}
-        for game in [] if self._new else read_games(path):
-            self._games.setdefault((game.event, game.id), game)
-        self._log = GameLog(path)
+        self._held = _hold(path)
+        try:
+            self._games: dict[tuple[str, str], GameRecord] = {}
+            for game in [] if self._new else read_games(path):
+                self._games.setdefault((game.event, game.id), game)
+            self._log = GameLog(path)
+        except BaseException:
+            self._held.close()
+            raise
 
     def find(self, event: str, id: str) -> GameRecord | None:
         """A game that was played before, void ones included."""
@@ -42,5 +59,30 @@ class Archive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._log.close()
+        self._held.close()
         if self._new and not self._games:
             self._log.path.unlink()  # whatever went wrong left no game
+
+
+def _hold(path: Path) -> IO[bytes]:
+    """Open a file that nobody else may hold until it is closed, or until this process dies.
+
+    Raises:
+        BlockingIOError: somebody holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab")
+    if not path.is_file():  # a device, such as os.devnull
+        return file
+    try:
+        if sys.platform == "win32":
+            file.seek(_BEHIND)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        file.close()
+        raise BlockingIOError(f"{path} is being written by another match") from None
+    except OSError as error:  # some file systems know no locks
+        logger.warning("%s cannot be locked (%s): let no other match write it", path, error)
+    return file

@@ -69,6 +69,8 @@ def test_shows_itself():
     assert eval(repr(board), {"Board": Board}).sfen() == board.sfen()
     assert "玉" in str(board)
     assert board.svg().startswith("<svg") and board._repr_svg_() == board.svg()
+    assert board.rgb().shape == (540, 720, 3)
+    assert board.rgb(size=90).shape == (90, 120, 3)
 
 
 def test_pop_and_copy():

@@ -114,6 +114,31 @@ def test_opponents_are_replaced_while_running(make):
         assert env.both_seats.all()
 
 
+class Alternating:
+    """Plays the last legal move throughout one game and the first one throughout the next."""
+
+    def __init__(self):
+        self.games = {}
+
+    def begin(self, idx):
+        for i in idx.tolist():
+            self.games[i] = self.games.get(i, 0) + 1
+
+    def __call__(self, positions, idx):
+        masks = positions.masks(where=idx)
+        odd = [self.games[i] % 2 for i in idx.tolist()]
+        return np.where(odd, 2186 - masks[:, ::-1].argmax(1), masks.argmax(1))
+
+
+def test_opponents_are_told_which_games_start(make):
+    """In each backend an opponent sits in one game, whose number may differ: 0 where it is alone."""
+    envs = [
+        make(4, backend, seed=1, seats=[Alternating() for _ in range(4)], max_plies=20)
+        for backend in BACKENDS
+    ]
+    assert len(play_alike(envs, 80)) > 10
+
+
 def test_sb3_asks_for_attributes(make):
     for backend in BACKENDS:
         env = make(3, backend, seed=0)

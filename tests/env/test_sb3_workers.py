@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -64,6 +65,80 @@ def test_what_cannot_be_pickled_is_explained(make):
         env.set_opponent(locked)
     env.reset()
     make(2, opponent=locked).reset()
+
+
+def count_messages(monkeypatch):
+    """Lengths in bytes of what this process sends through pipes and receives from them, from now on."""
+    kind = type(multiprocessing.Pipe()[0])
+    send, receive = kind.send_bytes, kind.recv_bytes
+    sent, received = [], []
+
+    def count_sent(self, message):
+        sent.append(len(message))
+        send(self, message)
+
+    def count_received(self):
+        message = receive(self)
+        received.append(len(message))
+        return message
+
+    monkeypatch.setattr(kind, "send_bytes", count_sent)
+    monkeypatch.setattr(kind, "recv_bytes", count_received)
+    return sent, received
+
+
+@pytest.mark.parametrize("games", [3, 300])
+def test_a_step_is_one_short_message_to_and_from_each_worker(make, monkeypatch, games):
+    env = make(games, "subproc", seed=0, num_workers=3, opponent=None)
+    env.reset()
+    sent, received = count_messages(monkeypatch)
+    for _ in range(4):
+        actions = env.action_masks().argmax(axis=1)
+        *_, dones, _ = env.step(actions)
+        assert not dones.any()
+    assert len(sent) == len(received) == 4 * 3
+    assert max(sent + received) < 100
+
+
+def test_games_that_end_cost_no_further_message(make, monkeypatch):
+    env = make(60, "subproc", seed=0, num_workers=3, opponent=None, max_plies=1)
+    env.reset()
+    sent, received = count_messages(monkeypatch)
+    *_, dones, _ = env.step(env.action_masks().argmax(axis=1))
+    assert dones.all()
+    assert len(sent) == len(received) == 3
+    assert max(sent) < 100 and max(received) < 21 * 136 * 81, "the last positions, and little more"
+
+
+def test_thousands_of_games_that_end_at_once(make):
+    """What goes through a pipe in a step then is far more than it holds."""
+    envs = [make(2048, seed=5, max_plies=2), make(2048, "subproc", seed=5, max_plies=2, num_workers=2)]
+    endings = play_alike(envs, 3)
+    assert len(endings) > 2048
+    state = envs[1].get_state()
+    for env in envs:
+        env.set_state(state)
+    play_alike(envs, 1, reset=False)
+
+
+SECONDS = 1.0
+
+
+def sleepy(positions, idx):
+    """An opponent that thinks long."""
+    time.sleep(SECONDS)
+    return positions.random_actions(idx)
+
+
+def test_waiting_for_a_slow_worker_takes_no_processor_time(make):
+    env = make(4, "subproc", seed=0, side="black", opponent="random", num_workers=2)
+    env.reset()
+    env.set_opponent(sleepy, indices=[3])
+    env.step_async(env.action_masks().argmax(axis=1))
+    before = time.process_time()
+    env.step_wait()
+    assert time.process_time() - before < SECONDS / 10
+    assert env.env_method("sfen", indices=[3])[0].endswith(" 3"), "it was asked, and has answered"
 
 
 def children(pids):
