@@ -20,13 +20,14 @@ from typing import Any
 from common import Comparison, load, machine, save, show, usable_cores
 from stable_baselines3.common.callbacks import BaseCallback
 
-from keisei_agent.checkpoint import save_checkpoint
-from keisei_agent.config import parse_config
+from keisei_agent.config import Config
 from keisei_agent.evaluation import Evaluator, Task
-from keisei_agent.train import NO_LIMIT, build_env, build_model
+from keisei_agent.files.weights import save_weights
+from keisei_agent.runs.build import build_env, build_model
+from keisei_agent.runs.training import NO_LIMIT
 
-GAMES = 100_000
-"""More than are played in a stretch: the task is given up when it ends."""
+GAMES = 64
+"""Against each opponent in a task; one task follows the other without a pause."""
 MOST = 1.05
 """Slow-down that the upper end of the interval may have."""
 WARM_UP = 20.0
@@ -38,7 +39,7 @@ class Stretches(BaseCallback):
 
     def __init__(self, folder: Path, pairs: int, seconds: float, cores: list[int]) -> None:
         super().__init__()
-        self.folder, self.seconds, self.cores = folder, seconds, cores
+        self.weights, self.seconds, self.cores = folder / "weights.safetensors", seconds, cores
         self.beside = [bool(k % 2) ^ bool(k // 2 % 2) for k in range(2 * pairs)]
         self.rates: list[float] = []
         self.evaluator = Evaluator()
@@ -60,19 +61,21 @@ class Stretches(BaseCallback):
         self.begin, self.steps = time.perf_counter(), self.model.num_timesteps
 
     def _evaluate(self) -> None:
-        """Start an evaluation and wait until it plays, so that its start is in no stretch."""
-        path, log = self.folder / "weights.safetensors", self.folder / "games.jsonl"
-        log.unlink(missing_ok=True)
-        policy = self.model.policy
-        save_checkpoint(path, policy.network, policy.optimizer, parse_config({}), self.model.num_timesteps)
-        self.evaluator.submit(Task(path, 0, ("random", "greedy"), GAMES, 1.0, 0, 512, log))
+        """Start to evaluate and wait for the first result, so that the process's start is in no stretch."""
+        save_weights(self.weights, self.model.policy.network, Config(), self.model.num_timesteps)
+        for _ in range(3):
+            self._submit()
         if self.cores and self.evaluator.pid is not None:
             for thread in os.listdir(f"/proc/{self.evaluator.pid}/task"):
                 os.sched_setaffinity(int(thread), self.cores)
-        while not (log.exists() and log.stat().st_size):
-            time.sleep(0.1)
+        self.evaluator.result(None)
+
+    def _submit(self) -> None:
+        self.evaluator.submit(Task(self.weights, 0, "learner", ("random", "greedy"), GAMES, 1.0, 0, 512))
 
     def _on_step(self) -> bool:
+        if self.evaluator.waiting and self.evaluator.result() is not None:
+            self._submit()
         return self.at < len(self.beside)
 
 
@@ -82,9 +85,7 @@ def measure(pairs: int, seconds: float, train_on: list[int], evaluate_on: list[i
     import torch as th
 
     th.set_num_threads(len(train_on))
-    config = parse_config(
-        {"max_time": None, "total_timesteps": None, "eval_games": 0} | {"total_timesteps": 1}
-    )
+    config = Config(total_timesteps=1, max_time=None)
     env = build_env(config)
     model = build_model(config, env)
     with tempfile.TemporaryDirectory() as folder:

@@ -49,7 +49,7 @@ ENDINGS = {
 
 def install(model: Path, folder: Path) -> Path:
     """Write the launcher as a user does."""
-    command = [sys.executable, "-m", "keisei_agent.usi", "--install", str(folder), "--model", str(model)]
+    command = [sys.executable, "-m", "keisei_agent", "usi", "--install", str(folder), "--model", str(model)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr.strip())

@@ -1,13 +1,24 @@
 """What the commands share. Imports the standard library only, so that they start at once."""
 
 import argparse
+import difflib
 import importlib.util
 import re
+from collections.abc import Iterable
 from typing import NoReturn, TextIO
 
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended."""
-EXTRA = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "pydantic", "rich", "safetensors")
+EXTRA = (
+    "torch",
+    "stable_baselines3",
+    "sb3_contrib",
+    "tensorboard",
+    "pydantic",
+    "yaml",
+    "rich",
+    "safetensors",
+)
 """Modules that the extra "agent" brings."""
 
 
@@ -33,6 +44,18 @@ def never_fail_on_encoding(*streams: TextIO) -> None:
             reconfigure(errors="replace")
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant, None if none is like it.
+
+    Args:
+        name: what was given.
+        known: names whose parts are joined by dots; one that ends in all of `name` comes first.
+    """
+    names = list(known)
+    ending = [candidate for candidate in names if candidate.endswith(f".{name}")]
+    return next(iter(ending or difflib.get_close_matches(name, names, n=1, cutoff=0.5)), None)
+
+
 def count(text: str) -> int:
     """Parse a whole number of at least 1: 4096, 4_096 or 1e6."""
     return number(text, 1)
@@ -56,3 +79,23 @@ def number(text: str, least: int) -> int:
     if value < least or value != int(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(value)
+
+
+def duration(text: str) -> float:
+    """Parse 90s, 10m, 1.5h or 1h30m into seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none, or no time at all.
+    """
+    units = {"h": 3600, "m": 60, "s": 1}
+    match = re.fullmatch(
+        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip().lower()
+    )
+    seconds = (
+        sum(float(part) * unit for part, unit in zip(match.groups(), units.values(), strict=True) if part)
+        if match
+        else 0
+    )
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h30m")
+    return seconds

@@ -11,6 +11,8 @@ from pathlib import Path
 
 CUDA_INSTALL = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
 """Replaces a CPU-only torch."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""Environment variable that hides GPUs from torch."""
 _DISTRIBUTIONS = (
     "keisei",
     "numpy",
@@ -20,14 +22,17 @@ _DISTRIBUTIONS = (
     "stable-baselines3",
     "sb3-contrib",
     "safetensors",
+    "pydantic",
+    "PyYAML",
     "tensorboard",
+    "rich",
 )
 
 
 def report() -> Iterator[str]:
     """Yield one line per finding, then advice if there is any."""
     for name, finding in _findings():
-        yield f"{name:<19}{finding}"
+        yield f"{name:<22}{finding}"
     if importlib.util.find_spec("torch") is None:
         yield 'torch is missing: pip install "keisei[agent]"'
         return
@@ -40,10 +45,12 @@ def _findings() -> Iterator[tuple[str, str]]:
     """Yield what was looked for, and what was found."""
     yield "system", platform.platform()
     yield "python", platform.python_version()
-    for name in _DISTRIBUTIONS:
-        yield name, _version(name) or "not installed"
+    for name, version in versions().items():
+        yield name, version or "not installed"
     yield "cpu", f"{os.cpu_count()} logical cores"
     yield "nvidia driver", "found" if has_nvidia_driver() else "not found"
+    if VISIBLE in os.environ:
+        yield VISIBLE, repr(os.environ[VISIBLE])
     if importlib.util.find_spec("torch") is None:
         return
     import torch
@@ -56,6 +63,11 @@ def _findings() -> Iterator[tuple[str, str]]:
         yield f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {bfloat16}"
     yield "mps", "available" if torch.backends.mps.is_available() else "not available"
     yield "device auto", resolve_device("auto")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the installed version of what a run depends on, None for what is missing."""
+    return {name: _version(name) for name in _DISTRIBUTIONS}
 
 
 def has_nvidia_driver() -> bool:
@@ -97,10 +109,11 @@ def missing_device(device: str) -> str | None:
 
     kind, _, index = device.partition(":")
     if kind == "cuda":
+        hidden = f" ({VISIBLE} = {os.environ[VISIBLE]!r})" if VISIBLE in os.environ else ""
         if not torch.cuda.is_available():
-            return cuda_advice() or f"torch {torch.__version__} finds no CUDA device"
+            return cuda_advice() or f"torch {torch.__version__} finds no CUDA device{hidden}"
         if index and int(index) >= torch.cuda.device_count():
-            return f"there are {torch.cuda.device_count()} CUDA devices, counted from 0"
+            return f"there are {torch.cuda.device_count()} CUDA devices, counted from 0{hidden}"
     if kind == "mps" and not torch.backends.mps.is_available():
         return "torch finds no Apple GPU"
     return None

@@ -7,15 +7,17 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from shogi_env import __version__
+from shogi_env.arena.digest import digest_of_file
 from shogi_env.arena.openings import load_openings
-from shogi_env.arena.players import make_player
-from shogi_env.arena.records import GameLog, GameRecord
+from shogi_env.arena.players import Player, make_player
+from shogi_env.arena.records import GameRecord
 from shogi_env.arena.scale import load_protocol, rate_against
 from shogi_env.arena.schedules import head_to_head
 from shogi_env.arena.statistics import Elo, Tally, tally
@@ -34,9 +36,12 @@ class EvaluationError(RuntimeError):
 class Task:
     """What is to be played."""
 
-    checkpoint: Path
+    weights: Path
+    """Network file; it has to stay until the task is answered."""
     steps: int
-    """Plies that its network has learned from."""
+    """Decisions that the network has learned from."""
+    name: str
+    """What it is called in the games."""
     opponents: tuple[str, ...]
     """Specs, as `make_player` takes them."""
     games: int
@@ -45,8 +50,6 @@ class Task:
     """Of the network's moves; see `make_checkpoint_player`."""
     seed: int
     max_plies: int
-    log: Path
-    """Game log that the games are appended to."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,12 @@ class Evaluation:
 
     steps: int
     results: tuple[Result, ...]
-    seconds: float
-    """That it took."""
     rating: Elo | None = None
     """From the games against levels of the scale; None where no opponent is one."""
+    games: tuple[GameRecord, ...] = ()
+    """All that were played, in the order in which they ended."""
+    seconds: float = 0.0
+    """That it took."""
 
     @property
     def score(self) -> float | None:
@@ -91,38 +96,49 @@ class Evaluation:
         return None if None in scores or not scores else sum(scores) / len(scores)  # type: ignore[arg-type]
 
     def to_line(self) -> str:
-        """One line of JSON for the evaluation log, without the newline."""
-        return json.dumps(asdict(self) | {"score": self.score})
+        """One line of JSON for the evaluation log, without the newline.
+
+        The games have a log of their own; the time is left out, so that the same run writes the same lines.
+        """
+        results = [asdict(result) for result in self.results]
+        rating = self.rating and list(self.rating)
+        return json.dumps({"steps": self.steps, "results": results, "rating": rating, "score": self.score})
 
 
 def evaluate(task: Task) -> Evaluation:
-    """Play a task's matches, log their games and count them.
+    """Play a task's matches and count them.
+
+    What comes of a task depends on the weights and on the task's other fields, not on where the file lies.
 
     Raises:
         ValueError: a player cannot be made.
-        CheckpointError: the checkpoint cannot be read.
+        CheckpointError: the weights cannot be read.
     """
-    from keisei_agent.players import MAKERS
+    from keisei_agent.players import MAKERS, load_player
 
     start = time.monotonic()
     openings = load_openings(seed=task.seed)
     tallies: dict[str, Tally] = {}
-    spec = f"checkpoint:{task.checkpoint};temperature={task.temperature:g}"
-    with (
-        make_player(spec, name=f"{task.log.parent.name}-{task.steps}", makers=MAKERS) as own,
-        GameLog(task.log) as log,
-    ):
-        for opponent in task.opponents:
-            with make_player(opponent, makers=MAKERS) as other:
-                games: list[GameRecord] = []
-                for game in head_to_head(
-                    own, other, task.games, openings=openings, seed=task.seed, max_plies=task.max_plies
-                ):
-                    log.write([game])
-                    games.append(game)
-            tallies[opponent] = tally(games, own.name)
+    games: list[GameRecord] = []
+    own = Player(
+        name=task.name,
+        spec=f"checkpoint:{task.name};temperature={task.temperature:g}",
+        version=f"keisei {__version__}",
+        digest=digest_of_file(task.weights),
+        choose=load_player(task.weights, temperature=task.temperature),
+        deterministic=task.temperature == 0,
+    )
+    for opponent in task.opponents:
+        with make_player(opponent, makers=MAKERS) as other:
+            match = head_to_head(
+                own, other, task.games, openings=openings, seed=task.seed, max_plies=task.max_plies
+            )
+            played = list(match)
+        tallies[opponent] = tally(played, own.name)
+        games += played
     results = tuple(_result(opponent, counted) for opponent, counted in tallies.items())
-    return Evaluation(task.steps, results, round(time.monotonic() - start, 3), _rating(tallies))
+    seconds = round(time.monotonic() - start, 3)
+    return Evaluation(task.steps, results, _rating(tallies), tuple(games), seconds)
 
 
 def _result(opponent: str, counted: Tally) -> Result:
@@ -148,9 +164,9 @@ class Evaluator:
         self._tasks: list[Task] = []
 
     @property
-    def waiting(self) -> int:
-        """Tasks without an answer."""
-        return len(self._tasks)
+    def tasks(self) -> tuple[Task, ...]:
+        """Those without an answer, the oldest first."""
+        return tuple(self._tasks)
 
     @property
     def pid(self) -> int | None:
@@ -167,7 +183,7 @@ class Evaluator:
         if not self._tasks and not self.alive:
             self.close()
         self._tasks.append(task)
-        with suppress(OSError):  # it died with tasks before this one: `result` says so
+        with suppress(OSError):  # it died with tasks before this one, or cannot start: `result` says so
             self._pipe_to_process().send(task)
 
     def result(self, timeout: float | None = 0.0) -> Evaluation | None:
@@ -177,17 +193,21 @@ class Evaluator:
             timeout: seconds to wait; None waits for as long as it takes.
 
         Raises:
-            EvaluationError: it failed, or the process died; its tasks are given up.
+            EvaluationError: it failed, or the process died over it or did not start; the task is given up.
         """
-        assert self._pipe is not None and self._tasks, "nothing was submitted"
+        assert self._tasks, "nothing was submitted"
         try:
+            if self._pipe is None:
+                raise EOFError
             if not self._pipe.poll(timeout):
                 return None
             answer: Evaluation | str = self._pipe.recv()
         except (EOFError, OSError):
-            task = self._tasks[0]
+            task, *others = self._tasks
             self.close()
-            raise EvaluationError(f"the process that evaluated {task.checkpoint.name} died") from None
+            for other in others:
+                self.submit(other)
+            raise EvaluationError(f"the process for {task.weights.name} died, or did not start") from None
         self._tasks.pop(0)
         if isinstance(answer, str):
             raise EvaluationError(answer)
@@ -196,7 +216,7 @@ class Evaluator:
     def close(self) -> None:
         """End the process, in the middle of a game if need be."""
         if self._process is not None:
-            self._process.terminate()
+            self._process.kill()  # it holds nothing that would have to be put in order
             self._process.join()
         if self._pipe is not None:
             self._pipe.close()
@@ -206,16 +226,22 @@ class Evaluator:
     def _pipe_to_process(self) -> "Connection[Any, Any]":
         if self._pipe is None:
             context = multiprocessing.get_context("spawn")
-            self._pipe, end = context.Pipe()
-            self._process = context.Process(target=_serve, args=(end,), daemon=True, name="evaluation")
-            self._process.start()
-            end.close()
+            pipe, end = context.Pipe()
+            with closing(end):
+                process = context.Process(target=_serve, args=(end,), daemon=True, name="evaluation")
+                try:
+                    process.start()
+                except OSError:
+                    pipe.close()
+                    raise
+            self._pipe, self._process = pipe, process
         return self._pipe
 
 
 def _serve(pipe: "Connection[Any, Any]") -> None:
     """Answer tasks until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
+    for number in (signal.SIGINT, signal.SIGTERM):  # the process that trains ends this one when it ends
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     import torch as th
@@ -229,6 +255,7 @@ def _serve(pipe: "Connection[Any, Any]") -> None:
         try:
             answer: Evaluation | str = evaluate(task)
         except Exception as error:
-            logger.exception("evaluation of %s failed", task.checkpoint)
+            logger.exception("evaluation of %s failed", task.weights)
             answer = f"{type(error).__name__}: {error}"
-        pipe.send(answer)
+        with suppress(OSError):  # the process that trains was killed: the next `recv` says so
+            pipe.send(answer)

@@ -10,24 +10,30 @@ import torch as th
 
 import shogi_env
 from keisei_agent import doctor
-from keisei_agent.checkpoint import load_checkpoint
-from keisei_agent.distribution import LegalActions, sample_legal
-from keisei_agent.networks.resnet import ResNet
+from keisei_agent.files.storage import CheckpointError
+from keisei_agent.files.weights import find_weights, load_weights
+from keisei_agent.networks import DTYPES, build, resolve_precision
+from keisei_agent.networks.distribution import LegalActions
+from keisei_agent.networks.network import Network
 from shogi_env import opponents
 from shogi_env.arena.digest import digest_of_file, seed_of
 from shogi_env.arena.match import Pairing, play
 from shogi_env.arena.openings import Opening
 from shogi_env.arena.players import Maker, Player, Spec
+from shogi_env.core.constants import NUM_PLANES
+from shogi_env.core.planes import PIECE_PLANES
 from shogi_env.opponents import Opponent
-from shogi_env.types import Int64Array
+from shogi_env.types import Int64Array, UInt8Array
 
+PLANES = {"full": NUM_PLANES, "pieces": len(PIECE_PLANES)}
+"""Planes of each kind of observation."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 class NetworkPlayer:
     """Plays what a network's policy head says, without search; an `Opponent`."""
 
-    def __init__(self, network: ResNet, *, temperature: float = 1.0) -> None:
+    def __init__(self, network: Network, *, temperature: float = 1.0) -> None:
         """Wrap it.
 
         Args:
@@ -39,52 +45,48 @@ class NetworkPlayer:
 
     def __call__(self, positions: "shogi_env.Positions", idx: Int64Array) -> Int64Array:
         """Return int64[K], the actions of games `idx`; draws come from the games' streams."""
-        planes = th.as_tensor(positions.planes(where=idx), device=self.network.policy_head.weight.device)
-        masks = positions.masks(where=idx)
+        seen = select_planes(self.network, positions.planes(where=idx))
+        planes = th.as_tensor(seen, device=self.network.device)
         with th.inference_mode():
-            logits = self.network.forward_actor(planes)
+            logits = self.network.forward_actor(planes) / (self.temperature or 1.0)
+            distribution = LegalActions(logits.shape[1]).proba_distribution(logits)
+            distribution.apply_masking(positions.masks(where=idx))
             if self.temperature == 0:
-                return sample_legal(logits, masks, greedy=True)
-            distribution = LegalActions(logits.shape[1]).proba_distribution(logits / self.temperature)
-            distribution.apply_masking(masks)
+                return distribution.mode().cpu().numpy()
             numbers = positions.random_numbers(2**24, idx) / 2**24  # as many as float32 tells apart
             uniform = th.as_tensor(numbers[:, None], dtype=th.float32, device=logits.device)
             return distribution.at(uniform).cpu().numpy()
 
 
-def load_player(path: Path, *, device: str = "cpu", temperature: float = 1.0) -> NetworkPlayer:
-    """Return the player that a checkpoint holds, in the number format it was trained in.
+def select_planes(network: Network, planes: UInt8Array) -> UInt8Array:
+    """What a network sees, uint8[K, P, 9, 9], of all planes uint8[K, 136, 9, 9]."""
+    return planes if network.planes == NUM_PLANES else planes[:, PIECE_PLANES]
+
+
+def load_player(path: Path | str, *, device: str = "cpu", temperature: float = 1.0) -> NetworkPlayer:
+    """Return the player at a path, in the number format it was trained in.
+
+    Args:
+        path: a network file, a checkpoint, or a run's folder for its newest checkpoint.
+        device: where it thinks: auto, cpu, cuda, cuda:1, mps.
+        temperature: see `NetworkPlayer`.
 
     Raises:
-        CheckpointError: if the file is not a checkpoint that this version can read.
+        CheckpointError: there is nothing there that this version can read.
     """
-    checkpoint = load_checkpoint(path)
-    config = checkpoint.config
-    in_bfloat16 = config.precision == "bfloat16" or (
-        config.precision == "auto" and doctor.has_bfloat16(device)
-    )
-    network = ResNet(**config.network.model_dump(), in_bfloat16=in_bfloat16)
-    network.load_state_dict(checkpoint.network)
+    file, device = find_weights(Path(path)), doctor.resolve_device(device)
+    weights = load_weights(file)
+    dtype = DTYPES[resolve_precision(weights.precision, device)]
+    try:
+        network = build(weights.network, planes=PLANES[weights.observation], dtype=dtype)
+        network.load_state_dict(weights.tensors)
+    except (RuntimeError, ValueError) as error:  # of another shape, or an architecture that is not here
+        raise CheckpointError(f"{file}: {' '.join(str(error).split())}") from None
     return NetworkPlayer(network.to(device), temperature=temperature)
 
 
-def find_checkpoint(path: Path) -> Path:
-    """The checkpoint at a path: the file itself, or the newest one of a run's folder.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if not path.is_dir():
-        return path
-    found = [*path.glob("*.safetensors"), *path.glob("checkpoints/*.safetensors")]
-    numbered = [file for file in found if file.stem.isdigit()]
-    if not numbered:
-        raise ValueError(f"{path} holds no checkpoint, nor does a folder checkpoints in it")
-    return max(numbered, key=lambda file: int(file.stem))
-
-
 def make_checkpoint_player(spec: Spec) -> Player:
-    """Make the player of ``checkpoint:PATH;temperature=0;device=cpu``: a checkpoint or a run's folder.
+    """Make the player of ``checkpoint:PATH;temperature=0;device=cpu``; the path is that of `load_player`.
 
     Raises:
         ValueError: the spec is wrong, or there is no such checkpoint or device.
@@ -98,8 +100,8 @@ def make_checkpoint_player(spec: Spec) -> Player:
     problem = doctor.missing_device(device) if _DEVICE.fullmatch(device) else "auto, cpu, mps, cuda or cuda:1"
     if problem:
         raise ValueError(f"{spec.text!r}: device: {problem}")
-    path = find_checkpoint(Path(spec.argument))
-    network = load_player(path, device=doctor.resolve_device(device), temperature=temperature)
+    path = find_weights(Path(spec.argument))
+    network = load_player(path, device=device, temperature=temperature)
     return Player(
         name=spec.text,
         spec=spec.text,

@@ -11,7 +11,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-EXTRA = ["torch", "stable_baselines3", "sb3_contrib", "tensorboard", "pydantic", "rich", "safetensors"]
+EXTRA = [
+    "torch",
+    "stable_baselines3",
+    "sb3_contrib",
+    "tensorboard",
+    "pydantic",
+    "yaml",
+    "rich",
+    "safetensors",
+]
 HAS_AGENT = all(importlib.util.find_spec(name) for name in EXTRA)
 needs_agent = pytest.mark.skipif(not HAS_AGENT, reason="the extra 'agent' is not installed")
 
@@ -51,6 +60,7 @@ COMMANDS = {
 }
 AGENT_COMMANDS = {f"{name} --help": [*script(name), "--help"] for name in SCRIPTS} | {
     "keisei-train --doctor": [*script("keisei-train"), "--doctor"],
+    "keisei-train --print-config": [*script("keisei-train"), "--print-config"],
     "keisei-match": [*script("keisei-match"), "random", "greedy", "--games", "2", "--out", os.devnull],
 }
 NEED_THE_EXTRA = {

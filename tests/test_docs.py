@@ -1,5 +1,6 @@
 """The README's examples run, and its two commands are the ones that CI runs."""
 
+import configparser
 import doctest
 import json
 import re
@@ -31,8 +32,10 @@ def test_python_examples():
 
 
 def test_console_examples(tmp_path):
-    (block,) = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    for line in block.splitlines():
+    blocks = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).splitlines()
+    assert len(lines) >= 5
+    for line in lines:
         name, *arguments = line.split()
         module, function = SCRIPTS[name].split(":")
         code = f"import sys; from {module} import {function}; sys.exit({function}())"
@@ -44,7 +47,12 @@ def test_console_examples(tmp_path):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["games.jsonl", "ratings.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "first.zip",
+        "games.jsonl",
+        "ratings.csv",
+        "runs",
+    ]
 
 
 def test_strength_page_has_the_levels_ratings():
@@ -64,6 +72,22 @@ def test_commands_are_those_of_ci():
     install, run = train.split(" && ")
     assert f"- run: {install.replace(chr(39), chr(34))} && {run} " in workflow
     assert f"grep -o '{run}$' README.md" in script and "\n$train_command --total-timesteps" in script
+
+
+def test_ci_runs_types_lint_and_imports():
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    _, test = read_commands()
+    assert test.endswith(" tox -p auto"), "all environments of the list"
+    listed = [name.strip() for name in tox["tox"]["env_list"].split(",")]
+    assert {"tests", "docs", "types", "imports", "lint"} <= set(listed)
+    for name, command in {
+        "types": "mypy",
+        "imports": "lint-imports",
+        "lint": "ruff check .\nruff format --check .",
+    }.items():
+        assert tox[f"testenv:{name}"]["commands"].strip() == command
+        assert tox[f"testenv:{name}"].get("ignore_outcome") is None
 
 
 def test_paths_exist():

@@ -1,28 +1,38 @@
-"""What the games of each rollout were like; strength needs matches, see `players`."""
+"""What the games of each rollout were like; strength needs matches, see `evaluation`."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from shogi_env.types import Color, Termination
 
+_ENDINGS = [reason for reason in Termination if reason is not Termination.RUNNING]
+
 
 class GamesCallback(BaseCallback):
     """Records, per rollout, how many games ended, who won, how long they were and why they ended.
 
-    Keys: `games/finished`, `games/black_wins`, `games/white_wins`, `games/draws` (shares, 0..1),
-    `games/plies` (mean), `termination/<reason>` (shares), and `games/total`. A rollout in which
-    no game ended records only the two counts.
+    Keys: `games/...` and `termination/<reason>`, see docs/METRICS.md. A rollout in which no game ended
+    records only the two counts.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.total = 0
-        """Games finished since training started."""
+        """Games finished since the run began."""
         self._ends: Counter[int] = Counter()
         self._winners: Counter[int] = Counter()
         self._plies: list[int] = []
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, as JSON; between rollouts there is nothing else."""
+        return {"total": self.total}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.total = state["total"]
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
@@ -38,13 +48,18 @@ class GamesCallback(BaseCallback):
         self.logger.record("games/finished", finished)
         self.logger.record("games/total", self.total)
         if finished:
-            black, white = self._winners[Color.BLACK], self._winners[Color.WHITE]
-            self.logger.record("games/black_wins", black / finished)
-            self.logger.record("games/white_wins", white / finished)
-            self.logger.record("games/draws", (finished - black - white) / finished)
-            self.logger.record("games/plies", float(np.mean(self._plies)))
-            for code, count in self._ends.items():
-                self.logger.record(f"termination/{Termination(code).name.lower()}", count / finished)
+            self._record_games(finished)
         self._ends.clear()
         self._winners.clear()
         self._plies.clear()
+
+    def _record_games(self, finished: int) -> None:
+        black, white = self._winners[Color.BLACK], self._winners[Color.WHITE]
+        self.logger.record("games/black_wins", black / finished)
+        self.logger.record("games/white_wins", white / finished)
+        self.logger.record("games/draws", (finished - black - white) / finished)
+        self.logger.record("games/plies", float(np.mean(self._plies)))
+        self.logger.record("games/plies_shortest", min(self._plies))
+        self.logger.record("games/plies_longest", max(self._plies))
+        for reason in _ENDINGS:
+            self.logger.record(f"termination/{reason.name.lower()}", self._ends[reason] / finished)

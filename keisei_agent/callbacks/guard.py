@@ -1,8 +1,11 @@
 """A list of callbacks in which a broken one does not stop training."""
 
 import logging
+from collections.abc import Sequence
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+
+from keisei_agent.learning.ppo import SelfPlayPPO
 
 logger = logging.getLogger(__name__)
 
@@ -10,42 +13,91 @@ logger = logging.getLogger(__name__)
 class Guard(CallbackList):
     """Calls its callbacks in order; an exception in one is logged once per hook, and training goes on.
 
-    A callback class with `fatal = True` lets its exceptions through.
+    An exception in a callback class with `fatal = True` ends the run tidily: the rollout and its update
+    are finished, all callbacks are told of the end, and `failure` holds it for the caller to raise.  In
+    `init_callback` and `on_training_start` it is raised at once, as nothing has begun.  A callback whose
+    `on_step` returns False ends the run in the same way, without a failure.
+
+    A boundary is the start of a rollout, and the end of the last one: `on_rollout_start` is called there
+    too, so that what is due at a boundary does not depend on whether the run ends with it.  A resumed run
+    begins at the boundary at which it was saved, and calls `on_rollout_start` there a second time, with
+    the same `num_timesteps`: what a callback draws or counts there belongs into its state, see `state`.
+
+    Args:
+        callbacks: in calling order.
     """
 
-    def __init__(self, callbacks: list[BaseCallback]) -> None:
-        super().__init__(callbacks)
+    def __init__(self, callbacks: Sequence[BaseCallback]) -> None:
+        super().__init__(list(callbacks))
+        self.failure: Exception | None = None
+        """The first exception of a fatal callback."""
+        self.ended = False
+        """Whether all were told of the last boundary, and what follows learning has begun."""
         self._reported: set[tuple[BaseCallback, str]] = set()
 
+    def close(self) -> None:
+        """Close the callbacks that can be closed, also after an exception in training."""
+        for callback in reversed(self.callbacks):
+            close = getattr(callback, "close", None)
+            try:
+                if close is not None:
+                    close()
+            except Exception:
+                logger.exception("%s.close failed", type(callback).__name__)
+
+    def _init_callback(self) -> None:
+        self._begin("init_callback", self.model)
+
     def _on_training_start(self) -> None:
-        self._call("on_training_start", self.locals, self.globals)
+        self._begin("on_training_start", self.locals, self.globals)
+
+    def _begin(self, hook: str, *args: object) -> None:
+        for callback in self.callbacks:
+            self._call(callback, hook, *args)
+            if self.failure is not None:
+                raise self.failure
 
     def _on_rollout_start(self) -> None:
-        self._call("on_rollout_start")
+        self._call_all("on_rollout_start")
 
     def _on_step(self) -> bool:
-        return self._call("on_step")
+        if not self._call_all("on_step"):
+            self._stop()
+        return True
 
     def _on_rollout_end(self) -> None:
-        self._call("on_rollout_end")
+        self._call_all("on_rollout_end")
 
     def _on_training_end(self) -> None:
-        self._call("on_training_end")
+        self._call_all("on_rollout_start")
+        self.ended = True
+        self._call_all("on_training_end")
 
-    def _call(self, hook: str, *args: object) -> bool:
-        """Return False if any callback's hook did."""
-        go_on = True
-        for callback in self.callbacks:
-            try:
-                go_on = getattr(callback, hook)(*args) is not False and go_on
-            except Exception:
-                if getattr(callback, "fatal", False):
-                    raise
-                if (callback, hook) not in self._reported:
-                    self._reported.add((callback, hook))
-                    logger.exception(
-                        "%s.%s failed; training goes on, further failures there are not reported",
-                        type(callback).__name__,
-                        hook,
-                    )
-        return go_on
+    def _call_all(self, hook: str) -> bool:
+        """Return False if any of the hooks did."""
+        answers = [self._call(callback, hook) for callback in self.callbacks]
+        return all(answers)
+
+    def _call(self, callback: BaseCallback, hook: str, *args: object) -> bool:
+        try:
+            return getattr(callback, hook)(*args) is not False
+        except Exception as error:
+            fatal = getattr(callback, "fatal", False)
+            self._report(callback, hook, fatal)
+            if fatal:
+                self.failure = self.failure or error
+                self._stop()
+            return True
+
+    def _report(self, callback: BaseCallback, hook: str, fatal: bool) -> None:
+        """Log the exception in hand, the first time."""
+        if (callback, hook) in self._reported:
+            return
+        self._reported.add((callback, hook))
+        goes_on = "training goes on, further failures there are not reported"
+        ends = "the run ends after this rollout"
+        logger.exception("%s.%s failed; %s", type(callback).__name__, hook, ends if fatal else goes_on)
+
+    def _stop(self) -> None:
+        assert isinstance(self.model, SelfPlayPPO)
+        self.model.stop_requested = True

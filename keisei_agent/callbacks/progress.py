@@ -1,81 +1,98 @@
-"""How far a run has come, on a terminal as a bar, elsewhere as a line now and then."""
+"""How far a run has come: a line now and then, for logs and for terminals without a live view."""
 
 import logging
 import time
+from collections import deque
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from stable_baselines3.common.callbacks import BaseCallback
+
+from keisei_agent.config import Config
+from keisei_agent.learning.ppo import SelfPlayPPO
 
 logger = logging.getLogger(__name__)
 
+_WINDOW = 30.0
+"""Seconds that the speed is an average of."""
+_SAMPLES = 120
+
+
+class Pace:
+    """How fast a run has been lately, and how long it still takes.
+
+    Args:
+        steps: decisions so far.
+        done: share of the run, 0..1.
+    """
+
+    def __init__(self, steps: int, done: float) -> None:
+        now = time.monotonic()
+        self._first = now, done
+        self._samples = deque([(now, steps)], maxlen=_SAMPLES)
+        self.steps = steps
+        self.done = done
+
+    def update(self, steps: int, done: float) -> None:
+        """Note how far the run is."""
+        now = time.monotonic()
+        self.steps, self.done = steps, done
+        if now - self._samples[-1][0] >= _WINDOW / _SAMPLES:
+            self._samples.append((now, steps))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - _WINDOW:
+            self._samples.popleft()
+
+    @property
+    def speed(self) -> float | None:
+        """Decisions a second over the last half minute, pauses for learning included; None at first."""
+        then, steps = self._samples[0]
+        elapsed = time.monotonic() - then
+        return (self.steps - steps) / elapsed if self.steps > steps and elapsed > 0 else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to go if it goes on as since training started; None as long as nobody can know."""
+        then, done = self._first
+        elapsed = time.monotonic() - then
+        return (1 - self.done) * elapsed / (self.done - done) if self.done > done else None
+
 
 class ProgressCallback(BaseCallback):
-    """Shows the elapsed part of the time limit or of the plies, whichever is further, and the speed."""
+    """Logs every so often how far the run is, how fast it goes and how long it still takes.
 
-    def __init__(
-        self, total_timesteps: int | None, max_time: float | None, *, line_every: float = 30.0
-    ) -> None:
-        """Prepare it.
+    Args:
+        config: of the run.
+        line_every: seconds between lines.
+    """
 
-        Args:
-            total_timesteps: plies to learn from, None if there is no limit.
-            max_time: seconds to learn for, None if there is no limit.
-            line_every: seconds between lines where there is no terminal.
-        """
+    def __init__(self, config: Config, *, line_every: float = 30.0) -> None:
         super().__init__()
-        self.total_timesteps = total_timesteps
-        self.max_time = max_time
+        self.config = config
         self.line_every = line_every
-        self._bar: Progress | None = None
 
     def _on_training_start(self) -> None:
-        self._start = self._last_line = time.monotonic()
-        self._steps_at_start = self.model.num_timesteps
-        console = Console()
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("learning"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.description}"),
-                console=console,
-            )
-            self._task = self._bar.add_task("", total=1.0)
-            self._bar.start()
+        assert isinstance(self.model, SelfPlayPPO)
+        self._pace = Pace(self.model.num_timesteps, self.model.done)
+        self._last_line = time.monotonic()
 
     def _on_step(self) -> bool:
         now = time.monotonic()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._share(now), description=self._text(now))
-        elif now - self._last_line >= self.line_every:
+        if now - self._last_line >= self.line_every:
             self._last_line = now
-            logger.info("%3.0f %%  %s", 100 * self._share(now), self._text(now))
+            assert isinstance(self.model, SelfPlayPPO)
+            self._pace.update(self.model.num_timesteps, self.model.done)
+            logger.info("%s", describe(self._pace, self.model.seconds, self.config))
         return True
 
-    def _on_training_end(self) -> None:
-        self.close()
 
-    def close(self) -> None:
-        """Give the terminal back; also after an exception in training."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _share(self, now: float) -> float:
-        """Return the part done, 0..1."""
-        parts = [0.0]
-        if self.max_time is not None:
-            parts.append((now - self._start) / self.max_time)
-        if self.total_timesteps is not None:
-            parts.append(self.model.num_timesteps / self.total_timesteps)
-        return min(1.0, max(parts))
-
-    def _text(self, now: float) -> str:
-        elapsed = now - self._start
-        speed = (self.model.num_timesteps - self._steps_at_start) / elapsed if elapsed > 0 else 0.0
-        limit = "" if self.max_time is None else f" of {clock(self.max_time)}"
-        return f"{clock(elapsed)}{limit}, {self.model.num_timesteps:,} plies, {speed:,.0f} plies/s"
+def describe(pace: Pace, seconds: float, config: Config) -> str:
+    """One line: share done, time, decisions, speed, time left; what is not known is a dash."""
+    time_limit = "" if config.max_time is None else f" of {clock(config.max_time)}"
+    step_limit = "" if config.total_timesteps is None else f" of {config.total_timesteps:,}"
+    speed = "-" if pace.speed is None else f"{pace.speed:,.0f}"
+    left = "-" if pace.left is None else clock(pace.left)
+    return (
+        f"{100 * min(pace.done, 1):3.0f} %  {clock(seconds)}{time_limit}, "
+        f"{pace.steps:,}{step_limit} decisions, {speed} a second, {left} left"
+    )
 
 
 def clock(seconds: float) -> str:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 import torch as th
 
-from keisei_agent.config import TrainConfig, parse_config
+from keisei_agent.config import Config, parse_config
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def small() -> TrainConfig:
+def small() -> Config:
     """A run of seconds."""
     return parse_config(
         {
@@ -25,7 +25,8 @@ def small() -> TrainConfig:
             "total_timesteps": 64,
             "max_time": None,
             "eval_games": 4,
-            "checkpoint_every": 32,
+            "checkpoint": {"every": 32},
+            "log": {"boards_every": None, "mates_every": None},
             "env": {"n_envs": 4, "max_plies": 24},
             "network": {"channels": 8, "blocks": 1, "value_hidden": 8},
             "ppo": {"n_steps": 8, "batch_size": 16},

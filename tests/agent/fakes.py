@@ -11,10 +11,9 @@ from stable_baselines3.common.vec_env import VecEnv
 class FakeVecEnv(VecEnv):
     """Base of two-seat games with same-step autoreset."""
 
-    both_seats = True
-
     def __init__(self, num_envs: int, observation_space: spaces.Box, actions: int) -> None:
         self.render_mode = None
+        self.both_seats = np.ones(num_envs, bool)
         super().__init__(num_envs, observation_space, spaces.Discrete(actions))
         self._actions = np.zeros(num_envs, np.int64)
 
@@ -33,7 +32,8 @@ class FakeVecEnv(VecEnv):
         return list(self.action_masks())
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self, attr_name)] * self.num_envs
+        value = getattr(self, attr_name)
+        return list(value) if isinstance(value, np.ndarray) else [value] * self.num_envs
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         raise NotImplementedError
@@ -85,6 +85,7 @@ class RandomPlanes(FakeVecEnv):
         self.plies, self.truncated = plies, truncated
         self.ply = np.arange(num_envs) % plies
         self.games = 0
+        self.masks = np.ones((num_envs, 2187), bool)
         super().__init__(num_envs, spaces.Box(0, 1, (136, 9, 9), np.uint8), 2187)
 
     def _draw(self) -> np.ndarray:
@@ -98,8 +99,17 @@ class RandomPlanes(FakeVecEnv):
     def reset(self) -> np.ndarray:
         return self._draw()
 
+    def get_state(self) -> dict[str, Any]:
+        rng = self.rng.bit_generator.state
+        return {"rng": rng, "ply": self.ply, "games": self.games, "masks": self.masks}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.rng.bit_generator.state = state["rng"]
+        self.ply, self.games, self.masks = state["ply"], state["games"], state["masks"]
+
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         self.ply += 1
+        self.last_masks = self.masks
         dones = self.ply == self.plies
         rewards = np.zeros(self.num_envs, np.float32)
         obs = self._draw()
@@ -122,3 +132,42 @@ class RandomPlanes(FakeVecEnv):
 def rows(values: Sequence[float]) -> np.ndarray:
     """Return float32[T, 1] from T numbers."""
     return np.asarray(values, np.float32)[:, None]
+
+
+class Scripted(FakeVecEnv):
+    """Positions that say nothing, and games whose rewards and ends are written down.
+
+    Args:
+        rewards: [T, N], of the one who acts in each step.
+        ends: [T, N], whether the step is a game's last.
+        both_seats: [N], whether the learner moves for both sides.
+        truncated: [T, N], whether the end is only a truncation.
+    """
+
+    def __init__(
+        self,
+        rewards: Sequence[Sequence[float]],
+        ends: Sequence[Sequence[bool]],
+        both_seats: Sequence[bool],
+        truncated: Sequence[Sequence[bool]] | None = None,
+    ) -> None:
+        self.rewards, self.ends = np.asarray(rewards, np.float32), np.asarray(ends, bool)
+        self.truncated = np.zeros_like(self.ends) if truncated is None else np.asarray(truncated, bool)
+        self.t = 0
+        super().__init__(len(both_seats), spaces.Box(0, 1, (136, 9, 9), np.uint8), 2187)
+        self.both_seats = np.asarray(both_seats, bool)
+
+    def action_masks(self) -> np.ndarray:
+        return np.ones((self.num_envs, 2187), bool)
+
+    def reset(self) -> np.ndarray:
+        return np.zeros((self.num_envs, 136, 9, 9), np.uint8)
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        rewards, ends, truncated = self.rewards[self.t], self.ends[self.t], self.truncated[self.t]
+        self.t += 1
+        obs = self.reset()
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(ends):
+            infos[i] = {"terminal_observation": obs[i], "TimeLimit.truncated": bool(truncated[i])}
+        return obs, rewards.copy(), ends.copy(), infos

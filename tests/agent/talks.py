@@ -9,11 +9,12 @@ from queue import Queue
 
 import torch as th
 
-from keisei_agent.checkpoint import save_checkpoint
-from keisei_agent.config import TrainConfig
-from keisei_agent.networks.resnet import ResNet
-from keisei_agent.thinking import Thinker
-from keisei_agent.usi_engine import Engine
+from keisei_agent.config import Config
+from keisei_agent.files.weights import LATEST, WEIGHTS, save_weights
+from keisei_agent.networks import build
+from keisei_agent.players import PLANES
+from keisei_agent.usi.engine import Engine
+from keisei_agent.usi.thinking import Thinker
 
 MATE = "sfen 4k4/9/4G4/9/9/9/9/9/4K4 b G 1"
 MATED = "sfen 4k4/4G4/4G4/9/9/9/9/9/4K4 w - 2"
@@ -25,15 +26,16 @@ TO_GUI = re.compile(
 )
 
 
-def write_run(folder: Path, config: TrainConfig) -> Path:
-    """Write checkpoints 32 and 64 of two networks whose heads are not zero."""
+def write_run(folder: Path, config: Config) -> Path:
+    """Write what a run's folder has of checkpoints 32 and 64: two networks whose heads are not zero."""
+    checkpoints = folder / "checkpoints"
     for seed in (32, 64):
         th.manual_seed(seed)
-        network = ResNet(**config.network.model_dump())
+        network = build(config.network, planes=PLANES[config.env.observation], dtype=th.float32)
         for head in (network.policy_head, network.value_head):
             th.nn.init.normal_(head.weight)
-        path = folder / "checkpoints" / f"{seed:012d}.safetensors"
-        save_checkpoint(path, network, th.optim.Adam(network.parameters()), config, seed)
+        save_weights(checkpoints / f"{seed:012d}" / WEIGHTS, network, config, seed)
+    (checkpoints / LATEST).write_text(f"{64:012d}\n", encoding="utf-8")
     return folder
 
 
@@ -67,7 +69,7 @@ class Process:
     """`keisei-usi` as a GUI runs it."""
 
     def __init__(self, *arguments: str, code: str = "") -> None:
-        command = ["-c", code] if code else ["-P", "-m", "keisei_agent.usi"]
+        command = ["-c", code] if code else ["-P", "-m", "keisei_agent", "usi"]
         self.process = subprocess.Popen(
             [sys.executable, *command, *arguments],
             stdin=subprocess.PIPE,

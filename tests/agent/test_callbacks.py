@@ -1,137 +1,395 @@
+"""What of callbacks decides how a run goes on; what they tell is tested elsewhere."""
+
 import logging
+import os
+import signal
+import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import RandomPlanes
 from learners import planes_model
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import KVWriter, Logger
+from written import ROLLOUT, Last, Written, learner, run
 
+from keisei_agent.callbacks import checkpoint, stop
 from keisei_agent.callbacks.checkpoint import CheckpointCallback
-from keisei_agent.callbacks.games import GamesCallback
+from keisei_agent.callbacks.due import Due
 from keisei_agent.callbacks.guard import Guard
-from keisei_agent.callbacks.progress import ProgressCallback, clock
-from keisei_agent.callbacks.stop import MaxTimeCallback
-from keisei_agent.config import TrainConfig
-
-ROLLOUT = 4 * 8  # plies of one rollout of the model below
-
-
-class Written(KVWriter):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
-        self.rows.append(dict(key_values))
-
-    def close(self) -> None:
-        pass
+from keisei_agent.callbacks.plugins import make_callbacks
+from keisei_agent.callbacks.stop import MaxTimeCallback, stopping_on_signals
+from keisei_agent.config import ConfigError
+from keisei_agent.learning.ppo import SelfPlayPPO
 
 
-def learn(callback: BaseCallback, steps: int, **env: Any) -> list[dict[str, Any]]:
-    model = planes_model(RandomPlanes(4, **env))
-    written = Written()
-    model.set_logger(Logger(None, [written]))
-    model.learn(steps, callback=callback)
-    return written.rows
+class Quiet(BaseCallback):
+    """A callback that does nothing; a base for those that do something."""
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class Saver:
+    """Notes what it is asked to do, and at which step."""
+
+    def __init__(self, *, resumed: bool = False) -> None:
+        self.resumed = resumed
+        self.model: SelfPlayPPO | None = None
+        self.saved: list[int] = []
+        self.did: list[str] = []
+
+    def save(self) -> Path:
+        assert self.model is not None
+        self.saved.append(self.model.num_timesteps)
+        return Path(str(self.saved[-1]))
+
+    def save_final(self) -> None:
+        self.did.append("final")
+
+    def restore_callbacks(self) -> None:
+        self.did.append("callbacks")
+
+    def restore_generators(self) -> None:
+        self.did.append("generators")
+
+
+def learn(saver: Saver, steps: int, every: int, *callbacks: BaseCallback) -> SelfPlayPPO:
+    saver.model = model = planes_model(RandomPlanes(4))
+    model.learn(steps, callback=Guard([*callbacks, CheckpointCallback(every, saver)]), log_interval=None)
+    return model
+
+
+# ---------------------------------------------------------------------------------- when things are due
+
+
+@pytest.mark.parametrize("rollout", [1, 32, 100, 333])
+@pytest.mark.parametrize("every", [1, 50, 333, 1000])
+def test_each_boundary_behind_a_multiple_is_due_once(rollout: int, every: int) -> None:
+    due = Due(every)
+    boundaries = range(0, 5000, rollout)
+    found = [steps for steps in boundaries if due.crossed(steps)]
+    expected = {next((steps for steps in boundaries if steps >= k), None) for k in range(every, 5000, every)}
+    assert found == sorted(expected - {None})  # type: ignore[type-var]
+
+
+def test_a_second_look_at_the_same_step_is_not_due() -> None:
+    due = Due(10)
+    assert due.crossed(20)
+    assert not due.crossed(20)
+    assert not Due(10, steps=20).crossed(29)
+    assert not Due(None).crossed(10**9)
 
 
 @pytest.mark.parametrize(
     ("every", "saved"),
     [
-        (ROLLOUT, [32, 64, 96, 128]),  # 128 is the end
-        (50, [64, 128]),  # 50 is crossed at 64, 100 at 128
-        (64, [64, 128]),
-        (65, [96, 128]),
-        (10, [32, 64, 96, 128]),  # several multiples in one rollout are saved once
-        (1000, [128]),
+        (ROLLOUT, [0, 32, 64, 96, 128]),
+        (50, [0, 64, 128]),  # 50 is crossed at 64, 100 at 128
+        (65, [0, 96, 128]),
+        (10, [0, 32, 64, 96, 128]),  # several multiples in one rollout are saved once
+        (1000, [0, 128]),  # 128 is the end
     ],
 )
-def test_checkpoints_at_each_multiple_once(
-    tmp_path: Path, small: TrainConfig, every: int, saved: list[int]
-) -> None:
-    callback = CheckpointCallback(tmp_path, small.model_copy(update={"checkpoint_every": every}))
-    learn(callback, 4 * ROLLOUT)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"{steps:012d}.safetensors" for steps in saved
-    ]
-    assert callback.last_saved == tmp_path / f"{saved[-1]:012d}.safetensors"
+def test_checkpoints_at_the_start_at_each_multiple_and_at_the_end(every: int, saved: list[int]) -> None:
+    saver = Saver()
+    learn(saver, 4 * ROLLOUT, every)
+    assert saver.saved == saved
+    assert saver.did == ["final"]
 
 
-def test_games_are_counted_once() -> None:
-    callback = GamesCallback()
-    rows = learn(callback, 3 * ROLLOUT, plies=7)
-    # columns start at ply 0, 1, 2, 3 and end whenever a multiple of 7 is reached
-    finished = sum((start + 24) // 7 for start in range(4))
-    assert callback.total == finished == rows[-1]["games/total"]
-    assert sum(row["games/finished"] for row in rows) == finished
-    for row in rows:
-        assert row["games/black_wins"] + row["games/white_wins"] + row["games/draws"] == pytest.approx(1)
-        assert row["termination/checkmate"] + row["termination/max_plies"] == pytest.approx(1)
-        assert row["games/plies"] == 7
-    assert {row["games/draws"] for row in rows} != {0}
+def test_who_has_saved_takes_part_when_another_process_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def agree(wish: bool, seconds: float) -> tuple[bool, float]:
+        asked.append(wish)
+        return wish or len(asked) == 4, seconds  # in the end, the first process could not write its own
+
+    saver = Saver()
+    monkeypatch.setattr(checkpoint, "distributed", SimpleNamespace(agree=agree))
+    learn(saver, 2 * ROLLOUT, ROLLOUT)
+    assert asked == [True, True, True, False]
+    assert saver.saved == [0, 32, 64, 64]
 
 
-def test_nothing_is_invented_when_no_game_ended() -> None:
-    (row,) = learn(GamesCallback(), ROLLOUT, plies=100)
-    assert row["games/finished"] == 0
-    assert not [key for key in row if key.startswith("termination/") or key in ("games/draws", "games/plies")]
+def test_a_checkpoint_on_request() -> None:
+    class Asking(Quiet):
+        def _on_step(self) -> bool:
+            assert isinstance(self.model, SelfPlayPPO)
+            self.model.save_requested |= self.model.num_timesteps == 40
+            return True
+
+    saver = Saver()
+    model = learn(saver, 4 * ROLLOUT, 1000, Asking())
+    assert saver.saved == [0, 64, 128]
+    assert not model.save_requested
 
 
-def test_time_limit_ends_after_a_whole_rollout() -> None:
-    model = planes_model(RandomPlanes(4))
-    model.learn(10**9, callback=MaxTimeCallback(1e-9))
-    assert model.num_timesteps == ROLLOUT
-    assert model._n_updates == 1
+def test_what_is_saved_is_what_all_others_have_done() -> None:
+    class Drawing(Quiet):
+        drawn: list[int]
+
+        def _on_rollout_start(self) -> None:
+            drawn.append(self.model.num_timesteps)
+
+    class Watching(Saver):
+        def save(self) -> Path:
+            assert self.model is not None
+            assert drawn[-1] == self.model.num_timesteps
+            return super().save()
+
+    drawn: list[int] = []
+    learn(Watching(), 2 * ROLLOUT, ROLLOUT, Drawing())
+    assert drawn == [0, 32, 64]  # the last one without a rollout behind it
 
 
-class Broken(BaseCallback):
+def test_a_run_without_its_target_has_no_final_network() -> None:
+    class Stopping(Quiet):
+        def _on_step(self) -> bool:
+            return self.model.num_timesteps < 40
+
+    saver = Saver()
+    learn(saver, 4 * ROLLOUT, 1000, Stopping())
+    assert saver.saved == [0, 64]
+    assert saver.did == []
+
+
+def test_a_resumed_run_is_restored_and_not_saved_again() -> None:
+    saver = Saver(resumed=True)
+    saver.model = model = planes_model(RandomPlanes(4))
+    model.num_timesteps = ROLLOUT
+    assert model.env is not None
+    model._last_obs = model.env.reset()
+    model._last_episode_starts = np.ones(4, bool)
+    order: list[str] = saver.did
+
+    class Starting(Quiet):
+        def _on_rollout_start(self) -> None:
+            order.append("start")
+
+    guard = Guard([Starting(), CheckpointCallback(ROLLOUT, saver)])
+    model.learn(ROLLOUT, callback=guard, log_interval=None, reset_num_timesteps=False)
+    assert order == ["callbacks", "start", "generators", "start", "final"]
+    assert saver.saved == [2 * ROLLOUT]
+
+
+# ---------------------------------------------------------------------------------- failing callbacks
+
+
+class Broken(Quiet):
     def _on_step(self) -> bool:
         raise ZeroDivisionError("a bug")
 
 
-class Counting(BaseCallback):
-    def _on_step(self) -> bool:
-        return True
+class Counting(Quiet):
+    pass
 
 
 def test_a_broken_callback_is_logged_once_and_training_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    counting = Counting()
+    counting, (model, _) = Counting(), learner()
     with caplog.at_level(logging.ERROR, "keisei_agent"):
-        learn(Guard([Broken(), counting]), 2 * ROLLOUT)
+        run(model, [Broken(), counting], 2 * ROLLOUT)
     assert counting.n_calls == 16
     (record,) = caplog.records
     assert "Broken.on_step failed; training goes on" in record.message
     assert record.exc_info
 
 
-def test_a_fatal_callback_stops_training() -> None:
-    class Fatal(Broken):
+@pytest.mark.parametrize("hook", ["_on_rollout_start", "_on_step", "_on_rollout_end"])
+def test_a_fatal_callback_ends_the_run_tidily(hook: str, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(self: BaseCallback) -> bool:
+        raise ZeroDivisionError("a bug")
+
+    fatal = type("Fatal", (Quiet,), {"fatal": True, hook: fail})
+    saver = Saver()
+    saver.model = model = planes_model(RandomPlanes(4))
+    guard = Guard([fatal(), CheckpointCallback(1000, saver)])
+    with caplog.at_level(logging.ERROR, "keisei_agent"):
+        model.learn(4 * ROLLOUT, callback=guard, log_interval=None)
+    assert isinstance(guard.failure, ZeroDivisionError)
+    assert saver.saved[-1] == model.num_timesteps == ROLLOUT
+    assert model._n_updates == 1
+    assert f"Fatal.{hook.removeprefix('_')} failed; the run ends after this rollout" in caplog.text
+    assert saver.did == []
+
+
+def test_a_callback_that_cannot_be_set_up_is_logged_and_training_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Homeless(Quiet):
+        def _init_callback(self) -> None:
+            raise ZeroDivisionError("a bug")
+
+    counting, (model, _) = Counting(), learner()
+    with caplog.at_level(logging.ERROR, "keisei_agent"):
+        run(model, [Homeless(), counting], ROLLOUT)
+    assert counting.n_calls == 8
+    assert "Homeless.init_callback failed; training goes on" in caplog.text
+    fatal = type("Fatal", (Homeless,), {"fatal": True})
+    with pytest.raises(ZeroDivisionError):
+        planes_model(RandomPlanes(4)).learn(ROLLOUT, callback=Guard([fatal(), Last()]))
+
+
+def test_a_fatal_callback_that_cannot_start_ends_the_run_at_once() -> None:
+    class Fatal(Quiet):
         fatal = True
 
+        def _on_training_start(self) -> None:
+            raise ZeroDivisionError("a bug")
+
     with pytest.raises(ZeroDivisionError):
-        learn(Guard([Fatal()]), ROLLOUT)
+        planes_model(RandomPlanes(4)).learn(ROLLOUT, callback=Guard([Fatal(), Last()]))
 
 
-def test_progress_without_a_terminal_writes_lines(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "keisei_agent"):
-        learn(ProgressCallback(2 * ROLLOUT, None, line_every=0), 2 * ROLLOUT)
-    assert len(caplog.records) == 16
-    assert caplog.records[7].getMessage().startswith(" 50 %  0:0")
-    assert " 32 plies, " in caplog.records[7].getMessage()
-    assert caplog.records[15].getMessage().startswith("100 %")
+def test_a_callback_that_cannot_be_closed_keeps_no_other_open(caplog: pytest.LogCaptureFixture) -> None:
+    class Closing(Quiet):
+        def close(self) -> None:
+            closed.append(self)
+            raise ZeroDivisionError("a bug")
+
+    closed: list[Closing] = []
+    callbacks = [Closing(), Counting(), Closing()]
+    Guard(callbacks).close()
+    assert closed == [callbacks[2], callbacks[0]]
+    assert caplog.text.count("Closing.close failed") == 2
 
 
-def test_progress_on_a_terminal_is_a_bar(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+# ---------------------------------------------------------------------------------- stopping
+
+
+def test_a_wish_to_stop_is_met_at_the_end_of_the_rollout_and_its_update() -> None:
+    class Stopping(Quiet):
+        def _on_step(self) -> bool:
+            return self.model.num_timesteps != 8
+
+    model, written = learner()
+    run(model, [Stopping()], 10**6)
+    assert model.num_timesteps == ROLLOUT
+    assert model._n_updates == 1
+    assert list(written.series("train/loss")) == [ROLLOUT]
+
+
+def test_time_limit_ends_after_a_whole_rollout() -> None:
+    model, _ = learner()
+    run(model, [MaxTimeCallback(1e-9)], 10**9)
+    assert model.num_timesteps == ROLLOUT
+    assert model._n_updates == 1
+
+
+def test_the_time_of_earlier_sessions_counts() -> None:
+    model, _ = learner()
+    model.seconds = 60.0
+    run(model, [MaxTimeCallback(60.0)], 10**9)
+    assert model.num_timesteps == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_and_a_second_one_ends_at_once(
+    number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
-    learn(ProgressCallback(2 * ROLLOUT, 60.0), 2 * ROLLOUT)
-    assert "learning" in capsys.readouterr().out
+    model, before = planes_model(RandomPlanes(4)), signal.getsignal(number)
+    with caplog.at_level(logging.INFO, "keisei_agent"), stopping_on_signals(model, lambda: False) as stopped:
+        assert not stopped.is_set()
+        os.kill(os.getpid(), number)
+        assert stopped.is_set()
+        assert model.stop_requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert "finishing this rollout, then saving" in caplog.text
+    assert signal.getsignal(number) is before
 
 
-def test_clock() -> None:
-    assert [clock(5), clock(600), clock(3725.9)] == ["0:05", "10:00", "1:02:05"]
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals there")
+def test_a_signal_after_the_last_save_ends_at_once() -> None:
+    model = planes_model(RandomPlanes(4))
+    with stopping_on_signals(model, lambda: True), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself signals there")
+def test_a_signal_while_another_is_noted_is_the_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Event.set` holds a lock that a handler within the handler would wait for without end."""
+
+    class Slow(threading.Event):
+        def set(self) -> None:
+            if not signalled:
+                signalled.append(True)
+                os.kill(os.getpid(), signal.SIGINT)
+            super().set()
+
+    signalled: list[bool] = []
+    monkeypatch.setattr(stop.threading, "Event", Slow)
+    model = planes_model(RandomPlanes(4))
+    with stopping_on_signals(model, lambda: False), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_are_left_alone_outside_the_main_thread() -> None:
+    model, before = planes_model(RandomPlanes(4)), signal.getsignal(signal.SIGINT)
+
+    def look() -> None:
+        with stopping_on_signals(model, lambda: False):
+            found.append(signal.getsignal(signal.SIGINT))
+
+    found: list[Any] = []
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+# ---------------------------------------------------------------------------------- what is written when
+
+
+def test_an_update_is_written_once_at_its_own_step() -> None:
+    model, written = learner()
+    run(model, [], 3 * ROLLOUT)
+    for key in ("train/loss", "time/fps"):
+        assert [step for step, row in written.rows if key in row] == [32, 64, 96]
+
+
+def test_what_is_recorded_at_the_end_is_written() -> None:
+    class Saying(Quiet):
+        def _on_training_end(self) -> None:
+            self.logger.record("said/last", 1.0)
+
+    model, written = learner()
+    run(model, [Saying()], ROLLOUT)
+    assert written.series("said/last") == {ROLLOUT: 1.0}
+
+
+def test_nothing_is_written_before_anything_was_learned() -> None:
+    model, written = learner()
+    model.stop_requested = True
+    run(model, [], ROLLOUT)
+    assert isinstance(written, Written)
+    assert written.rows == []
+
+
+# ---------------------------------------------------------------------------------- the user's own
+
+
+def test_callbacks_by_dotted_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_callbacks.py").write_text(
+        "from stable_baselines3.common.callbacks import BaseCallback\n"
+        "class Mine(BaseCallback):\n    def _on_step(self):\n        return True\n"
+        "class NoCallback:\n    pass\n"
+        "def broken():\n    raise RuntimeError('out of order')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (made,) = make_callbacks(["my_callbacks.Mine"])
+    assert isinstance(made, BaseCallback)
+    assert type(made).__name__ == "Mine"
+    for name, said in (
+        ("Mine", "write MODULE.CLASS"),
+        ("my_callback.Mine", "ModuleNotFoundError: No module named 'my_callback'"),
+        ("my_callbacks.Yours", "AttributeError"),
+        ("my_callbacks.NoCallback", "makes a NoCallback, which is no BaseCallback"),
+        ("my_callbacks.broken", "RuntimeError: out of order"),
+    ):
+        with pytest.raises(ConfigError, match=f"callbacks: '{name}'.*{said}"):
+            make_callbacks([name])

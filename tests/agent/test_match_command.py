@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch as th
 
-from keisei_agent import match
-from keisei_agent.checkpoint import save_checkpoint
-from keisei_agent.config import TrainConfig
-from keisei_agent.networks.resnet import ResNet
-from keisei_agent.players import MAKERS, NetworkPlayer, find_checkpoint, play_random
-from keisei_agent.results import show_progress
+from keisei_agent.commands import match
+from keisei_agent.commands.results import show_progress
+from keisei_agent.config import Config
+from keisei_agent.files.weights import LATEST, WEIGHTS, find_weights, save_weights
+from keisei_agent.networks import build
+from keisei_agent.players import MAKERS, PLANES, NetworkPlayer, play_random
 from shogi_env import Positions
 from shogi_env.arena.openings import load_openings
 from shogi_env.arena.players import make_player
@@ -27,15 +27,15 @@ from shogi_env.arena.statistics import tally
 
 
 @pytest.fixture
-def run_folder(tmp_path: Path, small: TrainConfig) -> Path:
+def run_folder(tmp_path: Path, small: Config) -> Path:
     """A run with two checkpoints of networks that prefer some moves to others."""
+    checkpoints = tmp_path / "run" / "checkpoints"
     for steps in (32, 1024):
         th.manual_seed(steps)
-        network = ResNet(**small.network.model_dump())
+        network = build(small.network, planes=PLANES["full"], dtype=th.float32)
         th.nn.init.normal_(network.policy_head.weight)
-        optimizer = th.optim.Adam(network.parameters())
-        path = tmp_path / "run" / "checkpoints" / f"{steps:012d}.safetensors"
-        save_checkpoint(path, network, optimizer, small, steps)
+        save_weights(checkpoints / f"{steps:012d}" / WEIGHTS, network, small, steps)
+    (checkpoints / LATEST).write_text(f"{1024:012d}\n", encoding="utf-8")
     return tmp_path / "run"
 
 
@@ -43,14 +43,14 @@ def run_folder(tmp_path: Path, small: TrainConfig) -> Path:
 
 
 def test_a_run_stands_for_its_newest_checkpoint(run_folder: Path, tmp_path: Path) -> None:
-    newest = run_folder / "checkpoints" / "000000001024.safetensors"
-    assert find_checkpoint(run_folder) == find_checkpoint(newest) == newest
+    newest = run_folder / "checkpoints" / "000000001024"
+    assert find_weights(run_folder) == find_weights(newest) == newest / WEIGHTS
     player = make_player(f"checkpoint:{run_folder}", makers=MAKERS)
     assert player.digest == make_player(f"checkpoint:{newest}", makers=MAKERS).digest
     assert player.deterministic
     assert not make_player(f"checkpoint:{run_folder};temperature=1", makers=MAKERS).deterministic
     with pytest.raises(ValueError, match="holds no checkpoint"):
-        find_checkpoint(tmp_path)
+        find_weights(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -237,10 +237,40 @@ def test_a_log_that_is_none_is_refused_and_kept(folder: Path, capsys: pytest.Cap
     assert (folder / "a.jsonl").read_text("utf-8") == "my notes\n"
 
 
+HOLDING = """
+import sys
+from shogi_env.arena.archive import Archive
+with Archive("a.jsonl"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_log_is_written_by_one_match_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["greedy", "random", "--games", "2", "--out", "a.jsonl"]
+    run(*arguments)
+    before = (folder / "a.jsonl").read_bytes()
+    (folder / "a.jsonl").write_bytes(b"")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLDING], env=environment, text=True, **pipes) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        (folder / "a.jsonl").write_bytes(before[:-5])  # it is in the middle of a line
+        with pytest.raises(SystemExit) as caught:
+            match.main(arguments)
+        assert caught.value.code == 2
+        assert capsys.readouterr().err == "keisei-match: a.jsonl is being written by another match\n"
+        assert (folder / "a.jsonl").read_bytes() == before[:-5]
+        other.kill()
+    run(*arguments)
+    assert (folder / "a.jsonl").read_bytes() == before
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from keisei_agent.match import main\n"
+        "from keisei_agent.commands.match import main\n"
         "try: main(['--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
         "heavy = {'torch', 'numpy', 'stable_baselines3', 'gymnasium', 'numba', 'pydantic', 'rich'}\n"
@@ -255,7 +285,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_built_in_players_need_no_torch(folder: Path) -> None:
     code = (
         "import sys\n"
-        "from keisei_agent.match import main\n"
+        "from keisei_agent.commands.match import main\n"
         "assert main(['random', 'greedy', '--games', '2', '--max-plies', '20', '--out', 'a.jsonl']) == 0\n"
         "assert not {'torch', 'stable_baselines3'} & sys.modules.keys()\n"
     )
@@ -274,7 +304,7 @@ def test_ctrl_c_and_going_on(folder: Path) -> None:
         "    return positions.random_actions(idx)\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "keisei_agent.match", "python:waiting_player.choose", "random"]
+    command = [sys.executable, "-m", "keisei_agent.commands.match", "python:waiting_player.choose", "random"]
     command += ["--games", "60", "--max-plies", "120", "--slots", "4", "--out", "a.jsonl"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     waiting = environment | {"WAIT": "after the first game"}

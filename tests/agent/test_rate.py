@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from keisei_agent import rate
+from keisei_agent.commands import rate
 
-NET = "checkpoint:runs/{run}/checkpoints/{steps:012d}.safetensors;temperature=0"
+NET = "checkpoint:runs/{run}/checkpoints/{steps:012d};temperature=0"
 
 
 def write_match(path: Path, first: tuple[str, str], second: tuple[str, str], results: str) -> None:
@@ -122,7 +122,7 @@ def test_plot_against_time(
     assert "no rated player is a checkpoint whose time is known" in refuse(arguments, capsys)
     folder = tmp_path / "runs" / "a" / "checkpoints"
     folder.mkdir(parents=True)
-    for name, seconds in (("../config.json", 1000), ("000000010000.safetensors", 8200)):
+    for name, seconds in (("../about.json", 1000), ("000000010000", 8200)):
         (folder / name).write_bytes(b"")
         os.utime(folder / name, (seconds, seconds))
     assert "not on the plot: net-20000, x, y\n" in run(arguments, capsys)
@@ -135,8 +135,10 @@ def test_plot_against_time(
     [
         (NET.format(run="a", steps=512), ("runs/a temperature=0", 512)),
         ("checkpoint:/x/000000000007.safetensors", ("/x", 7)),
+        ("checkpoint:r/checkpoints/000000000007/weights.safetensors", ("r", 7)),
+        ("checkpoint:r/pool/000000000007.safetensors", ("r", 7)),
         ("checkpoint:runs/a", None),
-        ("checkpoint:runs/a/checkpoints/best.safetensors", None),
+        ("checkpoint:runs/a/best.safetensors", None),
         ("minimax:2", None),
         ("usi:000000000007", None),
     ],
@@ -186,7 +188,7 @@ def test_it_works_without_the_extra(log: Path, tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({extra!r}))
-from keisei_agent import rate
+from keisei_agent.commands import rate
 sys.exit(rate.main())
 """
     done = subprocess.run(

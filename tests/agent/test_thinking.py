@@ -7,13 +7,13 @@ import torch as th
 from talks import CAN_DECLARE, MATE, MATED, Talk, write_run
 
 import shogi_env
-from keisei_agent.config import TrainConfig
-from keisei_agent.players import find_checkpoint, load_player
-from keisei_agent.thinking import Game, centipawns
+from keisei_agent.config import Config
+from keisei_agent.players import load_player
+from keisei_agent.usi.thinking import Game, centipawns
 
 
 @pytest.fixture
-def run(tmp_path: Path, small: TrainConfig) -> Path:
+def run(tmp_path: Path, small: Config) -> Path:
     """A run folder with two checkpoints of networks that prefer something."""
     return write_run(tmp_path / "run", small)
 
@@ -31,7 +31,7 @@ def test_draws_follow_the_networks_probabilities(run: Path, temperature: float) 
 
 
 def test_it_plays_as_the_player_of_its_checkpoint(run: Path) -> None:
-    talk, player = Talk(run), load_player(find_checkpoint(run), temperature=0)
+    talk, player = Talk(run), load_player(run, temperature=0)
     positions, moves = shogi_env.Positions(1), ""
     positions.seed(np.array([7], np.uint64))
     compared = 0

@@ -7,14 +7,14 @@ import pytest
 from talks import MATE, Talk, write_run
 
 import shogi_env
-from keisei_agent import usi_engine
-from keisei_agent.config import TrainConfig
-from keisei_agent.thinking import Thinker
-from keisei_agent.usi_engine import serve
+from keisei_agent.config import Config
+from keisei_agent.usi import engine as usi_engine
+from keisei_agent.usi.engine import serve
+from keisei_agent.usi.thinking import Thinker
 
 
 @pytest.fixture
-def run(tmp_path: Path, small: TrainConfig) -> Path:
+def run(tmp_path: Path, small: Config) -> Path:
     """A run folder with two checkpoints of networks that prefer something."""
     return write_run(tmp_path / "run", small)
 
@@ -22,7 +22,7 @@ def run(tmp_path: Path, small: TrainConfig) -> Path:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (None, "no model: set the option Model to a checkpoint, RUN/checkpoints/NUMBER.safetensors"),
+        (None, "no model: set the option Model to a run's folder, or to a checkpoint RUN/checkpoints/NUMBER"),
         ("missing", "missing is not a readable checkpoint"),
         ("empty", "empty holds no checkpoint"),
         ("damaged.safetensors", "damaged.safetensors is not a readable checkpoint"),

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from talks import write_run
 
-from keisei_agent import usi
-from keisei_agent.config import TrainConfig
-from keisei_agent.usi_install import InstallError, install, launcher
+from keisei_agent.commands import usi
+from keisei_agent.config import Config
+from keisei_agent.usi.install import InstallError, install, launcher
 
 UNIX = os.name == "posix"
 
@@ -17,19 +17,19 @@ def test_launcher_quotes_its_paths() -> None:
     shell = launcher("/opt/my python", "/runs/it's $HOME/`x`", windows=False)
     assert shell == (
         "#!/bin/sh\n"
-        "exec '/opt/my python' -P -m keisei_agent.usi --model '/runs/it'\"'\"'s $HOME/`x`' \"$@\"\n"
+        "exec '/opt/my python' -P -m keisei_agent usi --model '/runs/it'\"'\"'s $HOME/`x`' \"$@\"\n"
     )
     batch = launcher(r"C:\Program Files\python.exe", r"D:\100% won\run & more", windows=True)
     assert batch == (
         "@echo off\r\n"
-        r'"C:\Program Files\python.exe" -P -m keisei_agent.usi --model "D:\100%% won\run & more" %*' + "\r\n"
+        r'"C:\Program Files\python.exe" -P -m keisei_agent usi --model "D:\100%% won\run & more" %*' + "\r\n"
     )
     with pytest.raises(InstallError, match="cannot hold"):
         launcher("python", 'a"b', windows=True)
 
 
 def test_install_plays_from_any_folder_without_a_path(
-    tmp_path: Path, small: TrainConfig, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     awkward = 'it\'s a "run" $HOME %d `x` 将棋' if UNIX else "it's a run $HOME %d `x`"
     model = write_run(tmp_path / awkward, small)

@@ -6,13 +6,13 @@ import torch as th
 from talks import Talk, write_run
 
 import shogi_env
-from keisei_agent.config import TrainConfig
-from keisei_agent.thinking import Thinker, Thought
-from keisei_agent.usi_engine import Engine, EngineError
+from keisei_agent.config import Config
+from keisei_agent.usi.engine import Engine, EngineError
+from keisei_agent.usi.thinking import Thinker, Thought
 
 
 @pytest.fixture
-def run(tmp_path: Path, small: TrainConfig) -> Path:
+def run(tmp_path: Path, small: Config) -> Path:
     """A run folder with two checkpoints of networks that prefer something."""
     return write_run(tmp_path / "run", small)
 
@@ -69,7 +69,7 @@ def test_a_bad_option_is_named_and_changes_nothing(line: str) -> None:
 
 
 def test_option_model(run: Path) -> None:
-    older = run / "checkpoints" / "000000000032.safetensors"
+    older = run / "checkpoints" / "000000000032"
     talk = Talk(run)
     newest = talk.thinker.network
     assert talk("isready") == ["readyok"] and talk.thinker.network is newest  # nothing changed

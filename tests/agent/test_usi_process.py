@@ -8,12 +8,12 @@ import pytest
 from talks import TO_GUI, Process, write_run
 
 import shogi_env
-from keisei_agent import usi
-from keisei_agent.config import TrainConfig
+from keisei_agent.commands import usi
+from keisei_agent.config import Config
 
 
 @pytest.fixture
-def run(tmp_path: Path, small: TrainConfig) -> Path:
+def run(tmp_path: Path, small: Config) -> Path:
     """A run folder with two checkpoints of networks that prefer something."""
     return write_run(tmp_path / "run", small)
 
@@ -37,7 +37,7 @@ def test_usiok_comes_before_anything_heavy_is_imported() -> None:
     code = (
         "import sys\n"
         "from keisei_agent import usi\n"
-        "from keisei_agent.usi_engine import Engine\n"
+        "from keisei_agent.usi.engine import Engine\n"
         "lines = []\n"
         "engine = Engine(lines.append, '/some/run')\n"
         "for line in ('usi', 'setoption name Temperature value 5', 'position startpos'): engine.obey(line)\n"
@@ -54,7 +54,7 @@ def test_a_game_as_a_gui_plays_it(run: Path, start: Callable[..., Process]) -> N
     engine.send("usi")
     assert engine.until("usiok")[0].startswith("id name Keisei ")
     engine.send("setoption name USI_Ponder value true", "setoption name USI_Hash value 256", "isready")
-    assert engine.until("readyok")[-2].endswith("000000000064.safetensors on cpu")
+    assert engine.until("readyok")[-2].endswith("000000000064 on cpu")
     engine.send("usinewgame")
     board = shogi_env.Board()
     while board.ply < 30 and board.outcome() is None:
@@ -98,9 +98,9 @@ def test_quit_is_heard_while_it_loads(start: Callable[..., Process]) -> None:
         "import sys, time\n"
         "from keisei_agent import usi, usi_engine\n"
         "usi_engine._SIGN_EVERY = 0.01\n"
-        "sys.modules['keisei_agent.thinking'] = type(sys)('thinking')\n"
-        "sys.modules['keisei_agent.thinking'].Game = None\n"
-        "sys.modules['keisei_agent.thinking'].load = lambda *wanted: time.sleep(1000)\n"
+        "sys.modules['keisei_agent.usi.thinking'] = type(sys)('thinking')\n"
+        "sys.modules['keisei_agent.usi.thinking'].Game = None\n"
+        "sys.modules['keisei_agent.usi.thinking'].load = lambda *wanted: time.sleep(1000)\n"
         "usi.main(['--model', 'x'])\n"
     )
     engine = start(code=code)
@@ -124,7 +124,7 @@ def test_a_gui_that_died_ends_the_process(run: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "keisei_agent.usi"],
+        [sys.executable, "-P", "-m", "keisei_agent", "usi"],
         input=b"usi\n",
         stdout=writer,
         timeout=60,

@@ -1,0 +1,1 @@
+"""Opponents of the learner: its earlier selves and other players."""

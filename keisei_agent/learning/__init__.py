@@ -1,0 +1,1 @@
+"""How a policy learns from games against itself."""

@@ -1,0 +1,1 @@
+"""A trained player as a USI engine."""
