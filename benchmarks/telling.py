@@ -1,0 +1,147 @@
+"""What display, tracking and checkpoints cost a run.
+
+    python benchmarks/telling.py [--pairs 20] [--seconds 60]
+
+Two runs by the defaults on one pinned core, each in a process of its own: one with the live view on a
+terminal, TensorBoard, Weights & Biases (offline), alarms, boards, mates and checkpoints as a run has them,
+the other with all that can be switched off switched off.  They learn in turns, a stretch each; each pair of
+stretches gives one ratio of decisions per second.  Wall clock: what helping processes use counts, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import pty
+import tempfile
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from common import Comparison, load, machine, pin, save, show, single_threaded
+
+single_threaded()
+
+from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
+
+from keisei_agent.config import parse_config  # noqa: E402
+from keisei_agent.runs.training import train  # noqa: E402
+
+MOST = 1.03
+"""Slow-down that the upper end of the interval may have."""
+WARM_UP = 20.0
+"""Seconds of each run before anything is measured."""
+COMMON: dict[str, Any] = {"total_timesteps": 1 << 40, "max_time": None, "eval_games": 0}
+ON: dict[str, Any] = {"log": {"display": "rich", "track": "wandb", "level": "info"}}
+OFF: dict[str, Any] = {
+    "log": {
+        "display": "off",
+        "tensorboard": False,
+        "boards_every": None,
+        "mates_every": None,
+        "level": "error",
+    },
+    "checkpoint": {"every": 1 << 40},
+}
+
+
+class Turns(BaseCallback):
+    """Learns for as many seconds as it is told, then says how many decisions that were, and waits."""
+
+    def __init__(self, pipe: Connection[Any, Any]) -> None:
+        super().__init__()
+        self.pipe, self.until = pipe, 0.0
+
+    def _on_rollout_start(self) -> None:
+        now = time.perf_counter()
+        if now < self.until or self.model.stop_requested:
+            return
+        if self.until:
+            self.pipe.send((self.model.num_timesteps - self.steps) / (now - self.began))
+        seconds = self.pipe.recv()
+        self.model.stop_requested = seconds is None
+        self.began, self.steps = time.perf_counter(), self.model.num_timesteps
+        self.until = self.began + (seconds or 0.0)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def learn(pipe: Connection[Any, Any], settings: dict[str, Any], folder: Path, terminal: str) -> None:
+    """Train in a process of its own, with a terminal as its output."""
+    os.dup2(os.open(terminal, os.O_RDWR), 1)
+    train(parse_config(COMMON | settings), folder / "run", callbacks=[Turns(pipe)])
+
+
+def drain(terminal: int) -> None:
+    """Read what is written to a terminal, as a terminal does."""
+    while os.read(terminal, 65536):
+        pass
+
+
+class Learner:
+    """A run that learns when told."""
+
+    def __init__(self, settings: dict[str, Any], folder: Path) -> None:
+        screen, terminal = pty.openpty()
+        threading.Thread(target=drain, args=(screen,), daemon=True).start()
+        context = multiprocessing.get_context("spawn")
+        self.pipe, end = context.Pipe()
+        arguments = (end, settings, folder, os.ttyname(terminal))
+        self.process = context.Process(target=learn, args=arguments)
+        self.process.start()
+        end.close()
+
+    def rate(self, seconds: float) -> float:
+        """Decisions per second over at least so many seconds."""
+        self.pipe.send(seconds)
+        found: float = self.pipe.recv()
+        return found
+
+    def close(self) -> None:
+        """End the run; raises if it did not end well."""
+        self.pipe.send(None)
+        self.process.join()
+        if self.process.exitcode:
+            raise RuntimeError(f"a run ended with status {self.process.exitcode}")
+
+
+def measure(pairs: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """Let the two learn in turns; the ratio is the quiet one's rate over the telling one's."""
+    learners = [Learner(settings, folder / name) for name, settings in (("off", OFF), ("on", ON))]
+    for learner in learners:
+        learner.rate(WARM_UP)
+    result = Comparison("all off", "all on", "decisions/s")
+    for pair in range(pairs):
+        order = (0, 1) if pair % 2 == 0 else (1, 0)
+        rates = {k: learners[k].rate(seconds) for k in order}
+        result.our_rates.append(rates[0])
+        result.peer_rates.append(rates[1])
+        show(f"  pair {pair + 1}: off {rates[0]:.0f}, on {rates[1]:.0f}: x{rates[0] / rates[1]:.3f}")
+    for learner in learners:
+        learner.close()
+    return result.summary()
+
+
+def main() -> None:
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each stretch")
+    args = parser.parse_args()
+    os.environ |= {"WANDB_MODE": "offline", "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
+    found: dict[str, Any] = {"machine": machine(), "core": pin(), "load_before": load(), "bar": MOST}
+    with tempfile.TemporaryDirectory() as folder:
+        row = measure(args.pairs, args.seconds, Path(folder))
+    show(
+        f"slow-down x{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]: "
+        f"off {row['our_rate']:.0f}, on {row['peer_rate']:.0f} decisions/s ({row['pairs']} pairs)"
+    )
+    save("telling", found | row)
+
+
+if __name__ == "__main__":
+    main()
