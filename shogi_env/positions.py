@@ -167,7 +167,7 @@ class Positions:
             raise ValueError(f"actions are {len(idx)} integers, not {acts.dtype}{list(acts.shape)}")
         if len(idx) > 1 and np.bincount(idx).max() > 1:
             raise ValueError("where names a game twice")
-        acts = acts.astype(np.int64, copy=False)
+        acts = np.ascontiguousarray(acts, np.int64)
         if illegal == "raise":
             self.check(acts, idx)
         self.apply_unchecked(acts, idx)
@@ -410,7 +410,7 @@ class Positions:
         idx = np.atleast_1d(np.asarray(where))
         if idx.dtype == np.bool_:
             idx = np.flatnonzero(idx)
-        idx = idx.astype(np.int64, copy=False)
+        idx = np.ascontiguousarray(idx, np.int64)
         if len(idx) and not (0 <= idx.min() and idx.max() < len(self)):
             raise IndexError(f"games are 0..{len(self) - 1}")
         return idx

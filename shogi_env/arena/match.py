@@ -153,7 +153,7 @@ class _Tables:
             if actions.shape != idx.shape or actions.dtype.kind not in "iu":
                 found = f"{actions.dtype}{list(actions.shape)}"
                 raise TypeError(f"a player returns {len(idx)} integers, not {found}")
-            return idx, actions.astype(np.int64, copy=False)
+            return idx, np.ascontiguousarray(actions, np.int64)
         except Exception as error:
             if len(idx) == 1:
                 logger.debug("%s failed", player.name, exc_info=True)

@@ -15,7 +15,9 @@ SCRIPTS = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["scripts
 
 def test_every_script_is_a_command_and_the_other_way_round() -> None:
     scripts = {name.removeprefix("keisei-"): home for name, home in SCRIPTS.items() if name != "keisei"}
-    assert scripts == {name: f"{command.module}:main" for name, command in commands.COMMANDS.items()}
+    assert scripts == {
+        name: f"keisei_agent.commands.{command.module}:main" for name, command in commands.COMMANDS.items()
+    }
     assert SCRIPTS["keisei"] == "keisei_agent.commands.keisei:main"
 
 
@@ -34,7 +36,7 @@ def test_the_overview_has_an_example_of_each(
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
 def test_examples_are_understood(name: str) -> None:
-    module = import_module(commands.COMMANDS[name].module)
+    module = import_module(f"keisei_agent.commands.{commands.COMMANDS[name].module}")
     arguments = shlex.split(commands.COMMANDS[name].example)[2:]
     if name == "train":
         from keisei_agent.commands.options import build_parser, read_options

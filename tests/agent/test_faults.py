@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from keisei_agent.commands import train as cli
 from keisei_agent.config import Config, to_yaml, with_changes
 from keisei_agent.league.members import OpponentError
-from keisei_agent.learning.update import GradientSteps, TrainingError
+from keisei_agent.learning.update import GradientSteps, NotFiniteError, TrainingError
 from keisei_agent.runs import checkpoint
 from keisei_agent.runs.training import resume, train
 from shogi_env.adapters.sb3 import NativeVecEnv, SubprocVecEnv, WorkerError
@@ -93,8 +93,8 @@ def test_a_loss_that_is_not_finite(
     with monkeypatch.context() as patch:
         patch.setattr(GradientSteps, "step", poisoned)
         assert command(config, tmp_path / "run") == 1
-    assert "keisei-train: TrainingError: " in capsys.readouterr().err
-    assert_survived(tmp_path / "run", TrainingError, "not finite", 32)
+    assert "keisei-train: NotFiniteError: " in capsys.readouterr().err
+    assert_survived(tmp_path / "run", NotFiniteError, "not finite", 32)
 
 
 def test_the_saved_view_of_a_run_that_failed_says_so(

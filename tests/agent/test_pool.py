@@ -118,7 +118,7 @@ def test_results_are_never_copied(tmp_path: Path) -> None:
 def test_players_of_one_name_are_refused_and_closed(tmp_path: Path) -> None:
     workshop = Workshop()
     with pytest.raises(ValueError, match="two members of the pool are called 'random'"):
-        a_pool(tmp_path, workshop, players=("greedy", "random", "random"))
+        a_pool(tmp_path, workshop, players=("greedy", "random;1", "random;2"))
     assert not +workshop.open
 
 
@@ -153,11 +153,13 @@ def test_a_snapshot_plays_as_the_learner_did(tmp_path: Path) -> None:
 
 
 def test_a_temperature_near_zero_plays_the_most_probable_move(tmp_path: Path) -> None:
-    league = a_league(tmp_path, size=1, temperature=1e-3)
-    league.start(a_network())
+    league, network = a_league(tmp_path, size=1, temperature=0.01), a_network()
+    with th.no_grad():
+        network.policy_head.weight.mul_(100)
+    league.start(network)
     league.begin(np.arange(6))
     games = Positions(6)
-    best = NetworkPlayer(a_network(), temperature=0)(games, np.arange(1))
+    best = NetworkPlayer(network, temperature=0)(games, np.arange(1))
     assert set(league(games, np.arange(6)).tolist()) == set(best.tolist())
 
 

@@ -71,14 +71,15 @@ def test_a_game_as_a_gui_plays_it(run: Path, start: Callable[..., Process]) -> N
 def test_stray_output_never_reaches_the_gui(run: Path, start: Callable[..., Process]) -> None:
     code = (
         "import os, sys, warnings\n"
-        "from keisei_agent import usi, usi_engine\n"
-        "load = usi_engine.Engine._load\n"
+        "from keisei_agent.commands import usi\n"
+        "from keisei_agent.usi.engine import Engine\n"
+        "load = Engine._load\n"
         "def noisy(self):\n"
         "    print('litter print'); warnings.warn('litter warning')\n"
         "    sys.__stdout__.write('litter text\\n'); sys.__stdout__.flush()\n"
         "    os.write(1, b'litter bytes\\n'); os.system('echo litter child')\n"
         "    load(self)\n"
-        "usi_engine.Engine._load = noisy\n"
+        "Engine._load = noisy\n"
         "usi.main(sys.argv[1:])\n"
     )
     engine = start("--model", str(run), code=code)
@@ -96,8 +97,9 @@ def test_stray_output_never_reaches_the_gui(run: Path, start: Callable[..., Proc
 def test_quit_is_heard_while_it_loads(start: Callable[..., Process]) -> None:
     code = (
         "import sys, time\n"
-        "from keisei_agent import usi, usi_engine\n"
-        "usi_engine._SIGN_EVERY = 0.01\n"
+        "from keisei_agent.commands import usi\n"
+        "from keisei_agent.usi import engine\n"
+        "engine._SIGN_EVERY = 0.01\n"
         "sys.modules['keisei_agent.usi.thinking'] = type(sys)('thinking')\n"
         "sys.modules['keisei_agent.usi.thinking'].Game = None\n"
         "sys.modules['keisei_agent.usi.thinking'].load = lambda *wanted: time.sleep(1000)\n"

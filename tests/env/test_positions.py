@@ -5,6 +5,7 @@ import pytest
 from data_files import few, read_rows
 
 from shogi_env import Board, IllegalMoveError, Positions
+from shogi_env.core import jit
 
 SFENS = [row["sfen"] for row in read_rows("legal_sets.jsonl.gz")]
 pytestmark = pytest.mark.nojit
@@ -173,3 +174,11 @@ def test_games_that_could_outgrow_the_batch_are_refused():
         shorter.set_up(shorter.everyone, longer.first_row())
     longer.restore(None, shorter.snapshot())
     assert longer.rows["max_plies"][0] == 50
+
+
+def test_strided_arrays_compile_nothing_anew():
+    positions = Positions(4)
+    every = np.repeat(np.arange(4), 2)[::2]
+    positions.apply(np.repeat(positions.random_actions(), 2)[::2], every)
+    assert positions.plies.tolist() == [1] * 4
+    assert all(len(kernel.signatures) <= 1 for kernel in jit.KERNELS.values())
