@@ -5,7 +5,7 @@
                                [--folder runs/learn] [--set NAME=VALUE ...]
 
 Each seed trains in a process of its own on one pinned core until it has used its CPU seconds, `--jobs` of
-them side by side, and then plays its games at temperature 1; `--rating N` adds its rating from N games on
+them side by side, and then plays its games at `--temperature`; `--rating N` adds its rating from N games on
 the scale.  How flat its memory stayed is read from the run's curves.  A folder that holds a run is gone on
 with: more seconds train on, fewer train no more.  `--set` tries settings, their values as in JSON:
 `--set ppo.gae_lambda=0.8 network.name='"se_resnet"'`.
@@ -111,7 +111,9 @@ def measure(core: int, folder: Path, seed: int, args: argparse.Namespace) -> dic
         f"seed {seed}: {row['decisions']:,} decisions in {row['cpu_seconds']} CPU seconds; "
         f"resident memory {row['memory']}"
     )
-    with make_player(f"seed{seed}=checkpoint:{folder};temperature=1", makers=MAKERS) as player:
+    with make_player(
+        f"seed{seed}=checkpoint:{folder};temperature={args.temperature}", makers=MAKERS
+    ) as player:
         row["results"] = {spec: play(player, spec, args.games) for spec in args.opponents}
         if args.rating:
             found = evaluate(player, args.rating)
@@ -129,6 +131,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=len(usable_cores()), help="runs side by side")
     parser.add_argument("--opponents", nargs="*", default=["random", "greedy"])
     parser.add_argument("--games", type=int, default=400, help="against each of them")
+    parser.add_argument("--temperature", type=float, default=0.25, help="0: the most probable move")
     parser.add_argument("--rating", type=int, default=0, help="games on the scale, 0 for none")
     parser.add_argument("--folder", type=Path, default=Path("runs/learn"))
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings to try")
@@ -147,7 +150,7 @@ def main() -> None:
     for spec in args.opponents:
         scores = [row["results"][spec]["score"] for row in rows]
         show(f"against {spec}: mean {statistics.mean(scores):.1%}, worst {min(scores):.1%}")
-    how = {"preset": args.preset, "seconds": args.seconds, "set": args.set}
+    how = {"preset": args.preset, "seconds": args.seconds, "set": args.set, "temperature": args.temperature}
     save(args.name, {"machine": machine()} | how | {"runs": rows})
 
 
