@@ -40,8 +40,8 @@ from shogi_env.arena.statistics import tally  # noqa: E402
 
 NEVER = 1 << 40
 """Decisions that no run here reaches."""
-SETTLED = 10
-"""Updates after which everything that a run needs lies in memory."""
+SETTLED = 50
+"""Updates after which all that comes now and then (checkpoints, boards, mates) has come once."""
 
 
 class Budget(BaseCallback):

@@ -80,9 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--slots", type=count, metavar="N", help="games at once (default: 256, with engines 16)"
     )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="log to write or to go on with (default: matches/TIME.jsonl)"
-    )
+    log = "log to write or to go on with (default: matches/TIME-PROCESS.jsonl)"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=log)
     return parser
 
 
@@ -97,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, os.getcwd())  # for the user's own players
     # Read when torch is loaded; see `keisei-train`.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    out: Path = options.out or Path("matches", f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+    # two matches that begin in one second have a log each
+    out: Path = options.out or Path("matches", f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl")
     try:
         return _run(options, out)
     except (ValueError, OSError) as error:

@@ -354,3 +354,14 @@ def test_progress_is_shown_on_a_terminal_only(capsys: pytest.CaptureFixture[str]
     assert "1 of 2 games, the last: draw (max_plies, 20 plies)" in terminal.text
     assert list(show_progress(games, None, sys.stderr)) == games
     assert not capsys.readouterr().err
+
+
+def test_matches_that_begin_in_one_second_have_a_log_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda how: "20261120-120000")
+    for process in (1, 2):
+        monkeypatch.setattr("os.getpid", lambda process=process: process)
+        assert match.main(["random", "greedy", "--games", "2", "--max-plies", "20"]) == 0
+    assert len(list(Path("matches").iterdir())) == 2
