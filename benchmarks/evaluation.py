@@ -74,7 +74,7 @@ class Stretches(BaseCallback):
         self.evaluator.submit(Task(self.weights, 0, "learner", ("random", "greedy"), GAMES, 1.0, 0, 512))
 
     def _on_step(self) -> bool:
-        if self.evaluator.waiting and self.evaluator.result() is not None:
+        if self.evaluator.tasks and self.evaluator.result() is not None:
             self._submit()
         return self.at < len(self.beside)
 
