@@ -1,11 +1,10 @@
 """Files and folders that are there whole or not at all, whatever happens while they are written.
 
-The standard library only: no torch, no pickle.
+No torch, no pickle.
 """
 
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
@@ -16,12 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-logger = logging.getLogger(__name__)
+from shogi_env.arena.lock import hold
 
 MANIFEST = "manifest.json"
 """In each sealed folder: what was written, with the SHA-256 of every file and of itself."""
@@ -202,17 +196,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         BlockingIOError: another process, or another part of this one, holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        try:
-            if sys.platform == "win32":
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise BlockingIOError(f"{path.parent} is in use by another process") from None
-        except OSError as error:  # some file systems know no locks
-            logger.warning("%s cannot be locked (%s): let no other process use it", path.parent, error)
+    with hold(path, f"{path.parent} is in use by another process"):
         yield
 
 

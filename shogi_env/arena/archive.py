@@ -1,21 +1,11 @@
 """`Archive`: a game log that matches go on from."""
 
-import logging
-import sys
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
+from shogi_env.arena.lock import hold
 from shogi_env.arena.records import GameLog, GameRecord, read_games
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-logger = logging.getLogger(__name__)
-
-_BEHIND = 2**31 - 2  # Windows lets nobody read what is locked: a byte that no log has
 
 
 class Archive:
@@ -33,7 +23,7 @@ class Archive:
     def __init__(self, path: Path | str) -> None:
         path = Path(path)
         self._new = not path.exists()
-        self._held = _hold(path)
+        self._held = hold(path, f"{path} is being written by another match")
         try:
             self._games: dict[tuple[str, str], GameRecord] = {}
             for game in [] if self._new else read_games(path):
@@ -62,27 +52,3 @@ class Archive:
         self._held.close()
         if self._new and not self._games:
             self._log.path.unlink()  # whatever went wrong left no game
-
-
-def _hold(path: Path) -> IO[bytes]:
-    """Open a file that nobody else may hold until it is closed, or until this process dies.
-
-    Raises:
-        BlockingIOError: somebody holds it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab")
-    if not path.is_file():  # a device, such as os.devnull
-        return file
-    try:
-        if sys.platform == "win32":
-            file.seek(_BEHIND)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        file.close()
-        raise BlockingIOError(f"{path} is being written by another match") from None
-    except OSError as error:  # some file systems know no locks
-        logger.warning("%s cannot be locked (%s): let no other match write it", path, error)
-    return file
