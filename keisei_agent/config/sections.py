@@ -6,21 +6,14 @@ Every field is read somewhere and carries one docstring, which is also its help 
 import os
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Schedule: TypeAlias = Literal["constant", "linear", "cosine"]
 """How a number goes from its value at the start of a run to its share of it at the end."""
 
 
-def _refuse_repeated(words: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [word for k, word in enumerate(words) if word in words[:k]]
-    if repeated:
-        raise ValueError(f"{repeated[0]!r} is given twice")
-    return words
-
-
-Words: TypeAlias = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_refuse_repeated)]
-"""Different texts; a list will do, one text will not."""
+Words: TypeAlias = Annotated[tuple[str, ...], Field(strict=False)]
+"""Texts; a list will do, one text will not."""
 LEVEL = "KEISEI_LOG_LEVEL"
 """Environment variable that replaces the default of `log.level`."""
 

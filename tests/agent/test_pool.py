@@ -118,7 +118,7 @@ def test_results_are_never_copied(tmp_path: Path) -> None:
 def test_players_of_one_name_are_refused_and_closed(tmp_path: Path) -> None:
     workshop = Workshop()
     with pytest.raises(ValueError, match="two members of the pool are called 'random'"):
-        a_pool(tmp_path, workshop, players=("greedy", "random;1", "random;2"))
+        a_pool(tmp_path, workshop, players=("greedy", "random", "random"))
     assert not +workshop.open
 
 

@@ -217,6 +217,8 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, small: Config) -> None:
         ({"callbacks": ["nowhere.Mine"]}, "callbacks: 'nowhere.Mine'"),
         ({"evaluation": {"every": 32, "opponents": ["rndom"]}}, "evaluation.opponents: no player is called"),
         ({"league": {"share": 0.5, "players": ["grady"]}}, "league.players: no player is called"),
+        ({"evaluation": {"every": 32, "opponents": ["random", "random"]}}, "two players are called 'random'"),
+        ({"league": {"share": 0.5, "players": ["a=random", "a=greedy"]}}, "league.players: two players are"),
         ({"league": {"share": 0.01}}, "league.share = 0.01 of env.n_envs = 4 games is none"),
         ({"env.start": {"file_share": 1.0, "file": "none.txt"}}, "none.txt"),
     ],
