@@ -4,7 +4,7 @@ import argparse
 import difflib
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NoReturn, TextIO
 
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ EXTRA = (
     "rich",
     "safetensors",
 )
-"""Modules that the extra "agent" brings."""
+"""Modules of the extra "agent" that nothing learns or plays without."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,6 +28,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit with status 2."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
+
+    def parse_for_agent(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Parse, and refuse too where the extra "agent" is missing; None stands for the process's own."""
+        options = self.parse_args(arguments)
+        missing = missing_extra()
+        if missing:
+            self.error(missing)
+        return options
 
 
 def missing_extra() -> str:

@@ -1,27 +1,21 @@
 """Every command on consoles that cannot show kanji, and without the libraries of the extra."""
 
-import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from keisei_agent.console import EXTRA, missing_extra
+
 ROOT = Path(__file__).parent.parent
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-EXTRA = [
-    "torch",
-    "stable_baselines3",
-    "sb3_contrib",
-    "tensorboard",
-    "pydantic",
-    "yaml",
-    "rich",
-    "safetensors",
-]
-HAS_AGENT = all(importlib.util.find_spec(name) for name in EXTRA)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SCRIPTS = PROJECT["scripts"]
+HAS_AGENT = not missing_extra()
 needs_agent = pytest.mark.skipif(not HAS_AGENT, reason="the extra 'agent' is not installed")
 
 SHOW_A_GAME = """
@@ -92,3 +86,11 @@ def test_script_without_its_extra_says_so_in_one_line(name, encoding):
     assert done.returncode not in (0, None)
     message = (done.stderr + done.stdout).strip()
     assert message.count("\n") == 0 and "keisei[agent]" in message, message
+
+
+@needs_agent
+def test_the_extra_brings_what_is_looked_for():
+    brought = {re.split("[<>=]", each)[0] for each in PROJECT["optional-dependencies"]["agent"]}
+    owners = packages_distributions()
+    looked_for = {owner.lower().replace("_", "-") for name in EXTRA for owner in owners[name]}
+    assert looked_for == brought - {"matplotlib"}  # plots alone need that

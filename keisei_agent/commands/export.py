@@ -2,13 +2,10 @@
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from keisei_agent.console import Parser, missing_extra, never_fail_on_encoding
-
-FORMATS = ("sb3",)
-"""What can be written: sb3, which `sb3_contrib.MaskablePPO.load` reads."""
+from keisei_agent.console import Parser, never_fail_on_encoding
 
 
 def build_parser() -> Parser:
@@ -27,8 +24,8 @@ def build_parser() -> Parser:
     parser.add_argument("out", type=Path, metavar="OUT", help="the file to write, such as player.zip")
     parser.add_argument(
         "--format",
-        choices=FORMATS,
-        default=FORMATS[0],
+        choices=WRITERS,
+        default="sb3",
         help="sb3: a zip for MaskablePPO.load, where keisei is installed (default: %(default)s)",
     )
     return parser
@@ -38,14 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `keisei-export`; return 0, 1 where the file cannot be written, or exit with 2 for bad arguments."""
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
-    options = parser.parse_args(arguments)
-    missing = missing_extra()
-    if missing:
-        parser.error(missing)
+    options = parser.parse_for_agent(arguments)
     from keisei_agent.files.storage import CheckpointError
 
     try:
-        steps = export_sb3(options.run, options.out)
+        steps = WRITERS[options.format](options.run, options.out)
     except CheckpointError as error:
         parser.error(str(error))
     except OSError as error:
@@ -93,6 +87,10 @@ def export_sb3(path: Path, out: Path) -> int:
     model.save(content)
     write_atomically(out, content.getvalue())
     return weights.num_timesteps
+
+
+WRITERS: Mapping[str, Callable[[Path, Path], int]] = {"sb3": export_sb3}
+"""What writes each format and returns the decisions learned from."""
 
 
 if __name__ == "__main__":

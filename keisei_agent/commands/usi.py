@@ -1,6 +1,5 @@
 """`keisei-usi`: a trained player as a USI engine. Only the standard library is imported at the start."""
 
-import argparse
 import locale
 import os
 import queue
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from keisei_agent.console import INTERRUPTED, Parser, missing_extra, never_fail_on_encoding
+from keisei_agent.console import INTERRUPTED, Parser, never_fail_on_encoding
 from keisei_agent.usi.engine import serve
 
 
@@ -18,10 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run `keisei-usi`: serve a GUI and end the process, or `--install` and return 0 or 130."""
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
-    options = parser.parse_args(arguments)
-    missing = missing_extra()
-    if missing:
-        parser.error(missing)
+    options = parser.parse_for_agent(arguments)
     model = str(options.model.absolute()) if options.model else ""
     if options.install is not None:
         from keisei_agent.usi.install import InstallError, install
@@ -46,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     _leave(code)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of `keisei-usi`."""
     parser = Parser(
         prog="keisei-usi",
