@@ -1,11 +1,19 @@
-"""Small real environments with the interface of the shogi VecEnv; no mocks."""
+"""Small real environments with the interface of the shogi VecEnv, and a callback; no mocks."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
+
+
+class Quiet(BaseCallback):
+    """A callback that does nothing; a base for those that do something."""
+
+    def _on_step(self) -> bool:
+        return True
 
 
 class FakeVecEnv(VecEnv):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch as th
 from learners import planes_model
-from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.logger import Logger
+from written import Written
 
 from keisei_agent.callbacks.league import LeagueCallback
 from keisei_agent.config import Config, parse_config
@@ -108,16 +109,6 @@ def a_pool(folder: Path, make: Callable[[str], Player] | None = None, **league: 
 
 def a_league(folder: Path, make: Callable[[str], Player] | None = None, **league: Any) -> League:
     return League(a_pool(folder, make, **league), n_envs=6, seed=0)
-
-
-class Written(KVWriter):
-    """Keeps what a logger writes."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def write(self, values: dict[str, Any], excluded: Any, step: int = 0) -> None:
-        self.values |= values
 
 
 def names(pool: Pool) -> list[str]:

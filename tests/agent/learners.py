@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch as th
 from fakes import FakeVecEnv
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 
@@ -12,6 +13,8 @@ from keisei_agent.learning.policy import NetworkPolicy, policy_kwargs
 from keisei_agent.learning.ppo import SelfPlayPPO
 from keisei_agent.learning.seats import discounts
 
+ROLLOUT = 4 * 8
+"""Decisions in a rollout of `planes_model` with four games."""
 SMALL = NetworkConfig(channels=8, blocks=1, value_hidden=8)
 
 
@@ -53,3 +56,7 @@ def nim_model(env: FakeVecEnv, gamma: float, **arguments: Any) -> SelfPlayPPO:
         **{"learning_rate": 3e-3, "n_steps": 64, "batch_size": 256, "n_epochs": 4, "ent_coef": 0.01}
         | arguments,
     )
+
+
+def weights_of(model: SelfPlayPPO) -> th.Tensor:
+    return th.cat([weight.detach().flatten() for weight in model.policy.parameters()])

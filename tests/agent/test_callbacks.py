@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import RandomPlanes
+from fakes import Quiet, RandomPlanes
 from learners import planes_model
 from stable_baselines3.common.callbacks import BaseCallback
-from written import ROLLOUT, Last, Written, learner, run
+from written import ROLLOUT, Written, learner, run
 
 from keisei_agent.callbacks import checkpoint, stop
 from keisei_agent.callbacks.checkpoint import CheckpointCallback
@@ -24,13 +24,6 @@ from keisei_agent.callbacks.plugins import make_callbacks
 from keisei_agent.callbacks.stop import MaxTimeCallback, stopping_on_signals
 from keisei_agent.config import ConfigError
 from keisei_agent.learning.ppo import SelfPlayPPO
-
-
-class Quiet(BaseCallback):
-    """A callback that does nothing; a base for those that do something."""
-
-    def _on_step(self) -> bool:
-        return True
 
 
 class Saver:
@@ -230,7 +223,7 @@ def test_a_callback_that_cannot_be_set_up_is_logged_and_training_goes_on(
     assert "Homeless.init_callback failed; training goes on" in caplog.text
     fatal = type("Fatal", (Homeless,), {"fatal": True})
     with pytest.raises(ZeroDivisionError):
-        planes_model(RandomPlanes(4)).learn(ROLLOUT, callback=Guard([fatal(), Last()]))
+        planes_model(RandomPlanes(4)).learn(ROLLOUT, callback=Guard([fatal(), Quiet()]))
 
 
 def test_a_fatal_callback_that_cannot_start_ends_the_run_at_once() -> None:
@@ -241,7 +234,7 @@ def test_a_fatal_callback_that_cannot_start_ends_the_run_at_once() -> None:
             raise ZeroDivisionError("a bug")
 
     with pytest.raises(ZeroDivisionError):
-        planes_model(RandomPlanes(4)).learn(ROLLOUT, callback=Guard([Fatal(), Last()]))
+        planes_model(RandomPlanes(4)).learn(ROLLOUT, callback=Guard([Fatal(), Quiet()]))
 
 
 def test_a_callback_that_cannot_be_closed_keeps_no_other_open(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
+from fakes import Quiet
 from leagues import ROLLOUT, Workshop, a_league, a_learner, a_network, learn, member_of
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -119,7 +120,7 @@ def test_losses_count_and_self_play_does_not(tmp_path: Path) -> None:
     model, callback = learn(tmp_path, 1, players=("greedy",), size=0, env=env)
     greedy = member_of(callback.league.pool, "greedy")
     assert (greedy.points, greedy.games) == (0.0, 3 * 8), "each step ends the games of three columns"
-    written = model.logger.output_formats[0].values
+    written = model.logger.output_formats[0].latest
     assert written["league/games"] == 24
     assert written["league/score"] == 0
     assert written["league/members"] == written["league/playing"] == 1
@@ -130,10 +131,7 @@ def test_playing_counts_whom_games_of_the_next_rollout_may_be_against(tmp_path: 
     """Games that never end go on against whom they began with; drawn is somebody else, sooner or later."""
     counted: list[int] = []
 
-    class Count(BaseCallback):
-        def _on_step(self) -> bool:
-            return True
-
+    class Count(Quiet):
         def _on_rollout_start(self) -> None:
             counted.append(self.model.logger.name_to_value["league/playing"])
             expected.append(len(callback.league.playing | set(callback.league._drawn.tolist())))

@@ -1,14 +1,12 @@
 import numpy as np
 import pytest
 from fakes import RandomPlanes
-from learners import planes_model
+from learners import ROLLOUT, planes_model
 from stable_baselines3.common.callbacks import BaseCallback
 
 from keisei_agent.config import PPOConfig
 from keisei_agent.learning.ppo import ppo_arguments
 from keisei_agent.learning.schedules import Scheduled, value
-
-ROLLOUT = 4 * 8
 
 
 @pytest.mark.parametrize(

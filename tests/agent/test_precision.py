@@ -2,13 +2,11 @@ import numpy as np
 import pytest
 import torch as th
 from fakes import RandomPlanes
-from learners import planes_model
+from learners import ROLLOUT, planes_model
 from stable_baselines3.common.callbacks import BaseCallback
 
 from keisei_agent.learning.ppo import SelfPlayPPO, TrainingError
 from keisei_agent.learning.update import Coefficients, GradientSteps
-
-ROLLOUT = 4 * 8
 
 
 def learned(precision: str, **arguments: object) -> SelfPlayPPO:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fakes import RandomPlanes
+from fakes import Quiet, RandomPlanes
+from learners import ROLLOUT as ROLLOUT
 from learners import planes_model
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
@@ -13,8 +14,6 @@ from keisei_agent.callbacks.dump import DumpCallback
 from keisei_agent.callbacks.guard import Guard
 from keisei_agent.learning.ppo import SelfPlayPPO
 
-ROLLOUT = 4 * 8
-"""Decisions in a rollout of the learner below with four games."""
 METRICS = Path(__file__).parents[2] / "docs" / "METRICS.md"
 
 
@@ -30,16 +29,14 @@ class Written(KVWriter):
     def close(self) -> None:
         pass
 
+    @property
+    def latest(self) -> dict[str, Any]:
+        """The last value of each key."""
+        return {key: value for _, row in self.rows for key, value in row.items()}
+
     def series(self, key: str) -> dict[int, Any]:
         """The values of a key by step."""
         return {step: row[key] for step, row in self.rows if key in row}
-
-
-class Last(BaseCallback):
-    """Stands where a run saves."""
-
-    def _on_step(self) -> bool:
-        return True
 
 
 def learner(env: Any = None, **arguments: Any) -> tuple[SelfPlayPPO, Written]:
@@ -57,4 +54,4 @@ def learn(callbacks: Sequence[BaseCallback], steps: int, env: Any = None, **argu
 
 
 def run(model: SelfPlayPPO, callbacks: Sequence[BaseCallback], steps: int) -> None:
-    model.learn(steps, callback=Guard([*callbacks, DumpCallback(), Last()]), log_interval=None)
+    model.learn(steps, callback=Guard([*callbacks, DumpCallback(), Quiet()]), log_interval=None)
