@@ -9,18 +9,13 @@ _LARGEST = 2**25
 """Bytes of the largest array that is taken from what was kept; glibc allows no more."""
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory() -> None:
     """Let glibc keep what is freed, up to 1 GiB, instead of giving it back to the system.
 
     The backward pass of each minibatch frees some hundred MiB, and to get them back page by page costs up to
-    a tenth of a training run on the CPU.
-
-    Returns:
-        Whether this system's malloc can be told so.
+    a tenth of a training run on the CPU.  Where malloc cannot be told so (musl, macOS, Windows), nothing
+    happens.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    return mallopt is not None and bool(
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _KEPT)
-    )
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
+    if mallopt is not None and mallopt(_M_MMAP_THRESHOLD, _LARGEST):
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
