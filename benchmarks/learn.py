@@ -38,48 +38,32 @@ from shogi_env.arena.scale import evaluate  # noqa: E402
 from shogi_env.arena.schedules import head_to_head  # noqa: E402
 from shogi_env.arena.statistics import tally  # noqa: E402
 
-NEVER = 1 << 40
-"""Decisions that no run here reaches."""
 SETTLED = 50
 """Updates after which all that comes now and then (checkpoints, boards, mates) has come once."""
 
 
-class Budget(BaseCallback):
-    """Ends a run after so many CPU seconds of learning, those before it was resumed included."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.seconds, self.used = seconds, 0.0
-
-    def state(self) -> dict[str, float]:
-        """CPU seconds so far, for checkpoints."""
-        return {"used": self.now()}
-
-    def restore(self, state: dict[str, float]) -> None:
-        """Go on counting from there."""
-        self.used = state["used"]
-
-    def now(self) -> float:
-        """CPU seconds of learning so far."""
-        return self.used + time.process_time() - self.began
+class CPUClock(BaseCallback):
+    """Makes the time of a run that of its process on the CPU, for its end and for its schedules."""
 
     def _on_training_start(self) -> None:
-        self.began = time.process_time()
+        self.before = self.model.seconds - time.process_time()
+
+    def _on_rollout_start(self) -> None:
+        self.model.seconds = self.before + time.process_time()
 
     def _on_step(self) -> bool:
-        return self.now() < self.seconds
+        return True
 
 
 def learn(folder: Path, preset: str, seed: int, seconds: float, settings: dict[str, Any]) -> dict[str, Any]:
     """Train, or go on, on one core; return decisions and CPU seconds."""
-    budget = Budget(seconds)
-    fixed = {"seed": seed, "max_time": None, "total_timesteps": NEVER, "eval_games": 0, "log.display": "off"}
+    limits = {"max_time": seconds, "total_timesteps": None}
     if (folder / "checkpoints" / "latest").exists():
-        run = resume(folder, callbacks=[budget])
+        run = resume(folder, limits, callbacks=[CPUClock()])
     else:
-        config = load_config(preset=preset, settings=fixed | settings)
-        run = train(config, folder, callbacks=[budget])
-    return {"decisions": run.model.num_timesteps, "cpu_seconds": round(budget.now(), 1)}
+        fixed = {"seed": seed, "eval_games": 0, "log.display": "off"} | limits
+        run = train(load_config(preset=preset, settings=fixed | settings), folder, callbacks=[CPUClock()])
+    return {"decisions": run.model.num_timesteps, "cpu_seconds": round(run.model.seconds, 1)}
 
 
 def memory(folder: Path) -> dict[str, Any]:

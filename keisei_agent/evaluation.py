@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -239,7 +240,8 @@ class Evaluator:
 
 
 def _serve(pipe: "Connection[Any, Any]") -> None:
-    """Answer tasks until the other end of the pipe is closed."""
+    """Answer tasks until the other end of the pipe is closed, or the process that trains is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):  # the process that trains ends this one when it ends
         signal.signal(number, signal.SIG_IGN)
     if hasattr(os, "nice"):
@@ -257,5 +259,13 @@ def _serve(pipe: "Connection[Any, Any]") -> None:
         except Exception as error:
             logger.exception("evaluation of %s failed", task.weights)
             answer = f"{type(error).__name__}: {error}"
-        with suppress(OSError):  # the process that trains was killed: the next `recv` says so
+        with suppress(OSError):  # the other end is closed: the next `recv` says so
             pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End in the middle of a game when the process that trains was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

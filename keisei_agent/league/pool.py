@@ -208,7 +208,17 @@ class Pool:
             OpponentError: the file of a snapshot that is needed is gone or damaged.
             ValueError: a player cannot be made, or nobody would be left.
         """
-        players = {member.spec: member for member in self._all.values() if member.spec is not None}
+        made = {member.spec: member for member in self._all.values() if member.spec is not None}
+        try:
+            self._go_back(state, dict(made), used)
+        except BaseException:
+            for member in made.values():  # some of them may have a place in the pool no more
+                _close(member)
+            self.close()
+            raise
+
+    def _go_back(self, state: Mapping[str, Any], players: dict[str, Member], used: set[int]) -> None:
+        """`restore`, with the players that are made already, by their specs."""
         self._all = {saved["number"]: Member(**saved) for saved in state["members"]}
         self._next = state["next"]
         for member in list(self._all.values()):
@@ -235,6 +245,7 @@ class Pool:
                 del self._all[member.number]
             return
         member.choose, member.close, member.pooled = made.choose, made.close, True
+        made.close = None
         if member.digest != made.digest:
             logger.warning("%s is not the player it was; its results begin anew", member.name)
             member.digest, member.points, member.games = made.digest, 0.0, 0.0
@@ -246,5 +257,6 @@ class Pool:
 
 
 def _close(member: Member) -> None:
-    if member.close is not None:
-        member.close()
+    close, member.close = member.close, None
+    if close is not None:
+        close()

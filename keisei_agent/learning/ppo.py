@@ -58,7 +58,8 @@ class SelfPlayPPO(MaskablePPO):
     batch_size: int
 
     stop_requested: bool = False
-    """Set by a callback or a signal: the rollout and its update are finished, then `learn` returns."""
+    """Set by a callback or a signal: the rollout and its update are finished, then `learn` returns.
+    It stays set; take it back to learn on."""
     save_requested: bool = False
     """Set by whoever wants a checkpoint at the next boundary; the callback that saves takes it back."""
     max_time: float | None = None

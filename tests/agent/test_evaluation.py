@@ -1,7 +1,10 @@
 import json
 import logging
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from multiprocessing.context import SpawnProcess
@@ -171,6 +174,28 @@ def test_a_signal_for_the_whole_group_leaves_it_alone(weights: Path, evaluator: 
     evaluator.submit(a_task(weights))
     assert evaluator.result(None) is not None
     assert evaluator.alive
+
+
+TRAINER = """
+import os, pickle, signal, sys
+from dataclasses import replace
+from keisei_agent.evaluation import Evaluator
+
+task = pickle.loads(bytes.fromhex(sys.argv[1]))
+evaluator = Evaluator()
+evaluator.submit(task)
+assert evaluator.result(None) is not None
+evaluator.submit(replace(task, games=100_000, max_plies=512))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal")
+def test_it_ends_in_the_middle_of_a_game_if_the_process_that_trains_is_killed(weights: Path) -> None:
+    command = [sys.executable, "-c", TRAINER, pickle.dumps(a_task(weights)).hex()]
+    # waits for the end of both, who write to the same pipe
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 @pytest.mark.parametrize("blocking", [True, False])

@@ -280,6 +280,17 @@ def test_a_player_that_is_another_one_now_begins_anew(
     assert "random is not the player it was; its results begin anew" in caplog.text
 
 
+def test_a_pool_that_cannot_go_back_leaves_no_player_open(tmp_path: Path) -> None:
+    first = a_league(tmp_path, players=("random", "resigns"), size=0, opponents=2)
+    first.draw(0)
+    workshop = Workshop()
+    second = a_league(tmp_path, workshop, players=("random", "greedy"), size=0)
+    workshop.known = {}  # who left and is still played against cannot be made again
+    with pytest.raises(KeyError):
+        second.restore(through_json(first.state()))
+    assert not workshop.open["random"] and not workshop.open["greedy"]
+
+
 def test_a_pool_that_would_be_empty_is_refused(tmp_path: Path) -> None:
     first = a_league(tmp_path, players=("random",), size=0)
     first.draw(0)
