@@ -88,7 +88,7 @@ class MetricsCallback(BaseCallback):
 def find_results(
     rewards: Float32Array, starts: Float32Array, ended: BoolArray, discounts: Float32Array
 ) -> Float32Array:
-    """How the games of a rollout's positions ended, for whoever decided there.
+    """What the ends of the games were worth in a rollout's positions, for whoever decided there.
 
     Args:
         rewards: float32[T, N] of those who acted, 0 but for the last decision of a game.
@@ -97,14 +97,13 @@ def find_results(
         discounts: float32[N]; negative where the next decision is the opponent's.
 
     Returns:
-        float32[T, N]: 1, 0 or -1; NaN where the game outlasts the rollout.
+        float32[T, N]: -1..1; NaN where the game outlasts the rollout.
     """
     results = np.empty_like(rewards)
-    signs = np.sign(discounts).astype(np.float32)
-    after = np.full_like(signs, np.nan)
+    after = np.full_like(discounts, np.nan)
     for t in range(len(rewards) - 1, -1, -1):
         last = ended if t == len(rewards) - 1 else starts[t + 1].astype(bool)
-        after = results[t] = np.where(last, rewards[t], signs * after)
+        after = results[t] = np.where(last, rewards[t], discounts * after)
     return results
 
 
@@ -116,7 +115,7 @@ def calibration_error(values: Float32Array, results: Float32Array) -> float:
 
     Args:
         values: float32[K], predicted, -1..1.
-        results: float32[K], -1, 0 or 1.
+        results: float32[K], -1..1, discounted as the values are.
     """
     bins = ((values.clip(-1, 1) + 1) / 2 * BINS).astype(int).clip(max=BINS - 1)
     gaps = np.bincount(bins, weights=(values - results).astype(np.float64), minlength=BINS)

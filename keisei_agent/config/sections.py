@@ -119,7 +119,7 @@ class PPOConfig(Settings):
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """Decoupled weight decay, as in AdamW."""
     gamma: float = Field(default=1.0, gt=0, le=1)
-    """Discount per decision, unsigned; `seats.discounts` gives it its sign."""
+    """Discount per ply, unsigned; `seats.discounts` gives it its sign."""
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of generalized advantage estimation."""
     normalize_advantage: bool = True

@@ -29,13 +29,14 @@ def discounts(both_seats: BoolArray, gamma: float) -> Float32Array:
     Where the learner plays both seats, the next position belongs to the opponent, and its
     value is the mover's loss: `A = r - gamma V(s') - V(s) - gamma lambda A'` is generalized
     advantage estimation with a discount of -gamma. Where an opponent answers inside the
-    environment, the next position is the learner's own and the discount is +gamma.
+    environment, the next position is the learner's own, two plies on, and the discount is
+    +gamma^2, so that a position is worth the same in either column.
 
     Args:
         both_seats: bool[N], whether the learner moves for both sides of column n.
-        gamma: discount per decision, 0..1.
+        gamma: discount per ply, 0..1.
 
     Returns:
         float32[N].
     """
-    return np.where(both_seats, -gamma, gamma).astype(np.float32)
+    return np.where(both_seats, -gamma, gamma**2).astype(np.float32)

@@ -221,14 +221,14 @@ def test_negamax_gae_with_values_and_lambda() -> None:
 def test_columns_may_differ() -> None:
     signs = discounts(np.array([True, False, True]), 0.5)
     assert signs.dtype == np.float32
-    np.testing.assert_array_equal(signs, np.float32([-0.5, 0.5, -0.5]))
+    np.testing.assert_array_equal(signs, np.float32([-0.5, 0.25, -0.5]))
     buffer = PackedRolloutBuffer(2, STONES, spaces.Discrete(3), n_envs=3, gae_lambda=1.0, discounts=signs)
     for reward in (0, 1):
         buffer.observe(np.zeros((3, 15), np.uint8), np.ones((3, 3), bool))
         nothing = np.zeros(3, np.float32)
         buffer.add(np.zeros(3, np.int64), np.full(3, reward, np.float32), np.zeros(3, bool), nothing, nothing)
     buffer.compute_returns_and_advantage(th.zeros(3, 1), np.ones(3, bool))
-    np.testing.assert_array_equal(buffer.advantages, np.float32([[-0.5, 0.5, -0.5], [1, 1, 1]]))
+    np.testing.assert_array_equal(buffer.advantages, np.float32([[-0.5, 0.25, -0.5], [1, 1, 1]]))
 
 
 def test_discounts_of_the_wrong_shape_are_refused() -> None:

@@ -56,6 +56,13 @@ def test_results_reach_back_to_the_first_decision() -> None:
     np.testing.assert_array_equal(found, np.array(expected, np.float32))
 
 
+def test_results_are_discounted_as_values_are() -> None:
+    rewards, starts = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
+    rewards[2] = 1
+    found = find_results(rewards, starts, np.array([True, True]), np.array([-0.5, 0.25], np.float32))
+    np.testing.assert_array_equal(found, np.float32([[0.25, 0.0625], [-0.5, 0.25], [1, 1]]))
+
+
 def test_calibration() -> None:
     results = np.array([1, 1, 1, -1], np.float32)
     assert calibration_error(np.full(4, 0.5, np.float32), results) == 0

@@ -176,7 +176,9 @@ def test_a_truncated_game_is_worth_what_its_last_position_is_with_its_columns_si
     )
     v, gamma, lam = 0.25, 0.5, 0.8
     expected = np.zeros((2, 4))
-    for column, (discount, bootstrap) in enumerate([(-gamma, v), (gamma, v), (-gamma, 0.0), (gamma, 0.0)]):
+    for column, (discount, bootstrap) in enumerate(
+        [(-gamma, v), (gamma**2, v), (-gamma, 0.0), (gamma**2, 0.0)]
+    ):
         expected[1, column] = discount * bootstrap - v
         expected[0, column] = discount * v - v + discount * lam * expected[1, column]
     found = advantages(script, value=v, gamma=gamma, gae_lambda=lam)
