@@ -5,10 +5,10 @@
                                [--folder runs/learn] [--set NAME=VALUE ...]
 
 Each seed trains in a process of its own on one pinned core until it has used its CPU seconds, `--jobs` of
-them side by side, and then plays its games at `--temperature`; `--rating N` adds its rating from N games on
-the scale.  How flat its memory stayed is read from the run's curves.  A folder that holds a run is gone on
-with: more seconds train on, fewer train no more.  `--set` tries settings, their values as in JSON:
-`--set ppo.gae_lambda=0.8 network.name='"se_resnet"'`.
+them side by side, then looks for mates and plays its games at `--temperature`; `--rating N` adds its rating
+from N games on the scale.  How flat its memory stayed is read from the run's curves.  A folder that holds a
+run is gone on with: more seconds train on, fewer train no more.  `--set` tries settings, their values as in
+JSON: `--set ppo.gae_lambda=0.8 network.name='"se_resnet"'`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from keisei_agent import resume, train  # noqa: E402
 from keisei_agent.config import load_config  # noqa: E402
+from keisei_agent.mates import LENGTHS, MateTest, load_mates  # noqa: E402
 from keisei_agent.players import MAKERS  # noqa: E402
 from shogi_env.arena.openings import load_openings  # noqa: E402
 from shogi_env.arena.players import Player, make_player  # noqa: E402
@@ -81,8 +82,10 @@ def play(player: Player, spec: str, games: int) -> dict[str, Any]:
     """Both colors of each opening against one opponent."""
     with make_player(spec, makers=MAKERS) as other:
         found = tally(head_to_head(player, other, games, openings=load_openings(), slots=64), player.name)
-    show(f"{player.name}: {found}")
-    return found.results._asdict() | {"games": found.games, "score": found.score}
+    endings = {f"{outcome} by {reason}": number for (outcome, reason), number in found.reasons.items()}
+    show(f"{player.name} against {spec}: {found}; {found.plies:.0f} plies; {endings}")
+    counts = {"games": found.games, "score": found.score, "plies": found.plies}
+    return found.results._asdict() | counts | {"endings": endings}
 
 
 def measure(core: int, folder: Path, seed: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -98,6 +101,8 @@ def measure(core: int, folder: Path, seed: int, args: argparse.Namespace) -> dic
     with make_player(
         f"seed{seed}=checkpoint:{folder};temperature={args.temperature}", makers=MAKERS
     ) as player:
+        row["mates"] = {plies: MateTest(load_mates(plies)).share_found(player.choose) for plies in LENGTHS}
+        show(f"seed {seed}: mates found {row['mates']}")
         row["results"] = {spec: play(player, spec, args.games) for spec in args.opponents}
         if args.rating:
             found = evaluate(player, args.rating)
