@@ -118,8 +118,8 @@ class PPOConfig(Settings):
     """Share of it that is left at the end, unless it is constant."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """Decoupled weight decay, as in AdamW."""
-    gamma: float = Field(default=1.0, gt=0, le=1)
-    """Discount per ply, unsigned; `seats.discounts` gives it its sign."""
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    """Discount per ply; at 1 a late win is worth as much as a mate, and play drifts into declarations."""
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of generalized advantage estimation."""
     normalize_advantage: bool = True

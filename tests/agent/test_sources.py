@@ -110,7 +110,7 @@ def test_but_not_that_of_a_file(tmp_path: Path) -> None:
             ("random", "usi:engine;go=depth 1"),
         ),
         ("league:\n  players:\n    - random\n    - greedy", "league.players", ("random", "greedy")),
-        ("ppo:\n  # nothing yet\n", "ppo.gamma", 1.0),
+        ("ppo:\n  # nothing yet\n", "ppo.gamma", Config().ppo.gamma),
         ("ppo.gamma: 0.5\nppo.n_steps: 32", "ppo.gamma", 0.5),
         ("env:\n  start.file: x\n  start: {file_share: 1}", "env.start.file", "x"),
         ("\ufeffseed: 3", "seed", 3),
