@@ -119,7 +119,7 @@ class PPOConfig(Settings):
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """Decoupled weight decay, as in AdamW."""
     gamma: float = Field(default=0.99, gt=0, le=1)
-    """Discount per ply; at 1 a late win is worth as much as a mate, and play drifts into declarations."""
+    """Discount per ply: below 1 an early win is worth more than a late one."""
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of generalized advantage estimation."""
     normalize_advantage: bool = True
