@@ -5,10 +5,10 @@
                                [--folder runs/learn] [--set NAME=VALUE ...]
 
 Each seed trains in a process of its own on one pinned core until it has used its CPU seconds, `--jobs` of
-them side by side, then looks for mates and plays its games at `--temperature`; `--rating N` adds its rating
-from N games on the scale.  How flat its memory stayed is read from the run's curves.  A folder that holds a
-run is gone on with: more seconds train on, fewer train no more.  `--set` tries settings, their values as in
-JSON: `--set ppo.gae_lambda=0.8 network.name='"se_resnet"'`.
+them side by side, and then plays its games at `--temperature`; `--rating N` adds its rating from N games on
+the scale.  How flat its memory stayed, and the mates that it found last, are read from the run's curves.  A
+folder that holds a run is gone on with: more seconds train on, fewer train no more.  `--set` tries settings,
+their values as in JSON: `--set ppo.gae_lambda=0.8 network.name='"se_resnet"'`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from keisei_agent import resume, train  # noqa: E402
 from keisei_agent.config import load_config  # noqa: E402
-from keisei_agent.mates import LENGTHS, MateTest, load_mates  # noqa: E402
 from keisei_agent.players import MAKERS  # noqa: E402
 from shogi_env.arena.openings import load_openings  # noqa: E402
 from shogi_env.arena.players import Player, make_player  # noqa: E402
@@ -67,15 +66,17 @@ def learn(folder: Path, preset: str, seed: int, seconds: float, settings: dict[s
     return {"decisions": run.model.num_timesteps, "cpu_seconds": round(run.model.seconds, 1)}
 
 
-def memory(folder: Path) -> dict[str, Any]:
-    """Resident megabytes of a run after each update: least and most once it has settled, and their ratio."""
+def read_curves(folder: Path) -> dict[str, Any]:
+    """Least and most resident megabytes once they have settled, and the mates found last."""
     curves = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
     curves.Reload()
-    values = [event.value for event in curves.Scalars("memory/resident")][SETTLED:]
-    if not values:
-        return {"updates": 0}
-    low, high = min(values), max(values)
-    return {"updates": len(values), "least": low, "most": high, "growth": high / low - 1}
+    resident = [event.value for event in curves.Scalars("memory/resident")][SETTLED:]
+    found: dict[str, Any] = {"updates": len(resident)}
+    if resident:
+        low, high = min(resident), max(resident)
+        found |= {"least": low, "most": high, "growth": high / low - 1}
+    mates = [key for key in curves.Tags()["scalars"] if key.startswith("mates/")]
+    return {"memory": found} | {key: curves.Scalars(key)[-1].value for key in mates}
 
 
 def play(player: Player, spec: str, games: int) -> dict[str, Any]:
@@ -93,16 +94,11 @@ def measure(core: int, folder: Path, seed: int, args: argparse.Namespace) -> dic
     pin(core)
     settings = {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in args.set)}
     row: dict[str, Any] = {"seed": seed} | learn(folder, args.preset, seed, args.seconds, settings)
-    row["memory"] = memory(folder)
-    show(
-        f"seed {seed}: {row['decisions']:,} decisions in {row['cpu_seconds']} CPU seconds; "
-        f"resident memory {row['memory']}"
-    )
+    row |= read_curves(folder)
+    show(f"seed {seed}: {row}")
     with make_player(
         f"seed{seed}=checkpoint:{folder};temperature={args.temperature}", makers=MAKERS
     ) as player:
-        row["mates"] = {plies: MateTest(load_mates(plies)).share_found(player.choose) for plies in LENGTHS}
-        show(f"seed {seed}: mates found {row['mates']}")
         row["results"] = {spec: play(player, spec, args.games) for spec in args.opponents}
         if args.rating:
             found = evaluate(player, args.rating)

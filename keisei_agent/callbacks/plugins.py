@@ -16,8 +16,11 @@ def find_makers(names: Sequence[str]) -> list[Callable[[], Any]]:
         names: ``package.module.Name``.
 
     Raises:
-        ConfigError: a name stands for nothing that can be called; the text says which.
+        ConfigError: a name stands for nothing that can be called, or is given twice; the text says which.
     """
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"callbacks: {name!r} is given twice")
     return [_find(name) for name in names]
 
 

@@ -118,7 +118,7 @@ class PPOConfig(Settings):
     """Share of it that is left at the end, unless it is constant."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """Decoupled weight decay, as in AdamW."""
-    gamma: float = Field(default=0.99, gt=0, le=1)
+    gamma: float = Field(default=1.0, gt=0, le=1)
     """Discount per ply: below 1 an early win is worth more than a late one."""
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of generalized advantage estimation."""

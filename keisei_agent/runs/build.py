@@ -87,15 +87,16 @@ def _check_parts(config: Config) -> None:
 
 
 def _check_players(setting: str, specs: Sequence[str]) -> None:
-    names = []
+    names: set[str] = set()
     for spec in specs:
         try:
             with th.random.fork_rng(devices=[]), make_player(spec, makers=MAKERS) as player:
-                names.append(player.name)
+                name = player.name
         except (ValueError, OSError) as error:
             raise ConfigError(f"{setting}: {error}") from None
-        if player.name in names[:-1]:
-            raise ConfigError(f"{setting}: two players are called {player.name!r}; NAME=PLAYER renames one")
+        if name in names:
+            raise ConfigError(f"{setting}: two players are called {name!r}; NAME=PLAYER renames one")
+        names.add(name)
 
 
 def build_league(config: Config, folder: RunFolder, device: str) -> League | None:

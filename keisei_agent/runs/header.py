@@ -28,7 +28,7 @@ def describe(config: Config, model: SelfPlayPPO, folder: Path, resumed_from: Pat
     yield f"Run {folder.name}, seed {config.seed}, in {folder}"
     threads = f"{th.get_num_threads()} threads{processes}"
     yield f"Device {model.device} in {precision}, {threads}; torch {th.__version__}"
-    form = f"{config.network.blocks} x {config.network.channels}"
+    form = f"{config.network.channels}x{config.network.blocks}"
     actions = model.action_space.n  # type: ignore[attr-defined]  # it is a Discrete
     yield f"Network {config.network.name} {form}, {weights:,} weights; planes {shape}, {actions:,} actions"
     yield (

@@ -386,3 +386,5 @@ def test_callbacks_by_dotted_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ):
         with pytest.raises(ConfigError, match=f"callbacks: '{name}'.*{said}"):
             make_callbacks([name])
+    with pytest.raises(ConfigError, match=r"callbacks: 'my_callbacks\.Mine' is given twice"):
+        make_callbacks(["my_callbacks.Mine", "my_callbacks.NoCallback", "my_callbacks.Mine"])

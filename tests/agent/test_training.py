@@ -71,7 +71,7 @@ def test_the_log_says_what_runs_and_how_it_went(tmp_path: Path, small: Config) -
     for text in (
         f"Run first, seed 0, in {run.folder}",
         "Device cpu in float32, 1 threads; torch ",
-        "Network resnet 1 x 8, ",
+        "Network resnet 8x1, ",
         "planes 136x9x9, 2,187 actions",
         "Games 4 at once (native), 8 decisions each: rollouts of 32, minibatches of 16",
         "Target 64 decisions, 50 rounded up to whole rollouts",
