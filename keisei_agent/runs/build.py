@@ -127,6 +127,7 @@ def build_env(config: Config, league: League | None = None) -> VecEnv:
         backend=config.env.vec_env,
         seats=seats(n_envs, config.league.share, league),
         max_plies=config.env.max_plies,
+        declaration=config.env.declaration,
         observation=config.env.observation,
         initial=build_starts(config.env.start),
         **own[config.env.vec_env],

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch as th
 from runs import EvaluatorHere, lines_of
@@ -16,6 +17,7 @@ from keisei_agent.learning.ppo import SelfPlayPPO
 from keisei_agent.players import PLANES
 from keisei_agent.runs.build import build_env, build_model
 from keisei_agent.runs.training import train
+from shogi_env import Termination
 from shogi_env.adapters.sb3 import NativeVecEnv, ScalarVecEnv, SubprocVecEnv
 
 BACKENDS = {NativeVecEnv: "native", ScalarVecEnv: "dummy", SubprocVecEnv: "subproc"}
@@ -75,6 +77,21 @@ def test_games_start_where_the_settings_say(small: Config, tmp_path: Path) -> No
     assert len(even) == len(file) == 1
     assert even != file
     assert len(after_random_plies) > 1
+
+
+@pytest.mark.parametrize("vec_env", BACKENDS.values())
+def test_declarations_win_if_one_asks(small: Config, tmp_path: Path, vec_env: str) -> None:
+    (tmp_path / "one.txt").write_text("K1GGG4/SSSS5/NNN6/9/9/9/9/9/8k w 2R2BG2L9Pnl9p 1\n", encoding="utf-8")
+    start = {"file_share": 1.0, "file": str(tmp_path / "one.txt")}
+    for declaration, ended in (("auto", True), ("off", False)):
+        settings = {"vec_env": vec_env, "start": start, "declaration": declaration}
+        env = build_env(with_changes(small, {"env": settings}))
+        env.reset()
+        masks = np.stack(env.env_method("action_masks"))
+        *_, dones, infos = env.step(masks.argmax(axis=1))  # White moves, then Black could declare
+        env.close()
+        assert dones.tolist() == [ended] * env.num_envs
+        assert all(info["termination"] == Termination.DECLARATION for info in infos if ended)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
