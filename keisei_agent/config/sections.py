@@ -60,8 +60,9 @@ class EnvConfig(Settings):
     """Games at once."""
     max_plies: int = Field(default=512, ge=1, le=32767)
     """Plies after which a game is a draw."""
-    declaration: Literal["auto", "off"] = "auto"
-    """Whether the 27-point rule wins games while learning; matches and evaluations always play by it."""
+    declaration: Literal["auto", "off"] = "off"
+    """Whether the 27-point rule wins games while learning; players that learn without it mate instead of
+    marching into the enemy camp.  Matches and evaluations always play by it."""
     observation: Literal["full", "pieces"] = "full"
     """Planes the network sees: all, or pieces and hands without the attack maps."""
     vec_env: Literal["native", "dummy", "subproc"] = "native"
