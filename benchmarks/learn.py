@@ -67,14 +67,18 @@ def learn(folder: Path, preset: str, seed: int, seconds: float, settings: dict[s
 
 
 def read_curves(folder: Path) -> dict[str, Any]:
-    """Least and most resident megabytes once they have settled, and the mates found last."""
+    """How flat resident memory stayed over 200 rollouts once it had settled, and the mates found last.
+
+    `growth`: the most megabytes over the least; `drift`: the mean of the last 50 over that of the first 50.
+    """
     curves = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0})
     curves.Reload()
-    resident = [event.value for event in curves.Scalars("memory/resident")][SETTLED:]
+    resident = [event.value for event in curves.Scalars("memory/resident")][SETTLED : SETTLED + 200]
     found: dict[str, Any] = {"updates": len(resident)}
-    if resident:
+    if len(resident) == 200:
         low, high = min(resident), max(resident)
-        found |= {"least": low, "most": high, "growth": high / low - 1}
+        drift = statistics.mean(resident[-50:]) / statistics.mean(resident[:50]) - 1
+        found |= {"least": low, "most": high, "growth": high / low - 1, "drift": drift}
     mates = [key for key in curves.Tags()["scalars"] if key.startswith("mates/")]
     return {"memory": found} | {key: curves.Scalars(key)[-1].value for key in mates}
 
