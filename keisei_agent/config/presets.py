@@ -24,7 +24,7 @@ PRESETS: Mapping[str, Preset] = {
         {
             "max_time": 100.0,
             "eval_games": 100,
-            "env": {"declaration": "auto"},
+            "env": {"declaration": "auto", "start": {"random_share": 0.0}},
             "network": {"channels": 32, "blocks": 2},
         },
     ),

@@ -31,11 +31,11 @@ class Settings(BaseModel):
 
 
 class StartConfig(Settings):
-    """Where games start: a share of them after random plies, a share from a file, the rest as usual."""
+    """Where games start: a share of them from a file; of the others a share after random plies."""
 
-    random_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of the games that start after random moves."""
-    random_plies: int = Field(default=0, ge=0, le=200)
+    random_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of the games not from the file that start after random moves, against shrinking to one line."""
+    random_plies: int = Field(default=16, ge=0, le=200)
     """Random moves before such a game; each number from 1 to this one is as likely."""
     file_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the games that start from a position of the file."""
@@ -44,10 +44,11 @@ class StartConfig(Settings):
 
     @model_validator(mode="after")
     def _check_shares(self) -> Self:
-        if self.random_share + self.file_share > 1:
-            raise ValueError("random_share and file_share add up to more than 1")
-        if (self.random_share > 0) != (self.random_plies > 0):
-            raise ValueError("random_share and random_plies go together: set both or none")
+        if self.random_share > 0 and self.random_plies == 0:
+            raise ValueError(
+                f"random_share = {self.random_share:g} needs random_plies above 0; "
+                "set random_share = 0 for no such games"
+            )
         if (self.file_share > 0) != (self.file is not None):
             raise ValueError("file_share and file go together: set both or none")
         return self

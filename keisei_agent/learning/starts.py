@@ -21,7 +21,7 @@ class Starts:
     """Draws where a game starts; what an environment takes as `initial`.  Made by `build_starts`."""
 
     random_share: float
-    """Share of the games that start after random moves from the even game."""
+    """Share of the games not from the file that start after random moves from the even game."""
     random_plies: int
     """Each number of moves from 1 to this one is as likely."""
     file_share: float
@@ -32,10 +32,10 @@ class Starts:
     def __call__(self, generator: np.random.Generator) -> str:
         """A start, as SFEN or name; all that is random comes from the generator."""
         kind = generator.random()
-        if kind < self.random_share:
-            return play_random_plies(int(generator.integers(1, self.random_plies + 1)), generator)
-        if kind < self.random_share + self.file_share:
+        if kind < self.file_share:
             return self.positions[generator.integers(len(self.positions))]
+        if kind < self.file_share + (1 - self.file_share) * self.random_share:
+            return play_random_plies(int(generator.integers(1, self.random_plies + 1)), generator)
         return EVEN
 
 

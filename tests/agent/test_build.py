@@ -66,7 +66,7 @@ def test_games_start_where_the_settings_say(small: Config, tmp_path: Path) -> No
     (tmp_path / "starts.txt").write_text("2-piece\n", encoding="utf-8")
     found = []
     for start in (
-        {},
+        {"random_share": 0.0},
         {"file_share": 1.0, "file": str(tmp_path / "starts.txt")},
         {"random_share": 1.0, "random_plies": 9},
     ):

@@ -25,7 +25,7 @@ def written(folder: Path, *lines: str) -> str:
 
 def test_the_shares_are_kept(tmp_path: Path) -> None:
     file = written(tmp_path, "# two of them", ENDING, "", "2-piece  # a handicap")
-    config = StartConfig(random_share=0.5, random_plies=4, file_share=0.2, file=file)
+    config = StartConfig(random_share=0.625, random_plies=4, file_share=0.2, file=file)
     starts, generator = build_starts(config), np.random.default_rng(0)
     assert starts is not None
     drawn = [starts(generator) for _ in range(2000)]
@@ -39,7 +39,7 @@ def test_the_shares_are_kept(tmp_path: Path) -> None:
 
 
 def test_without_shares_there_is_nothing_to_draw() -> None:
-    assert build_starts(StartConfig()) is None
+    assert build_starts(StartConfig(random_share=0.0)) is None
 
 
 def test_the_generator_decides_everything() -> None:
