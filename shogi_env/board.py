@@ -15,7 +15,7 @@ from shogi_env.initial import MAX_PLIES_LIMIT, first_row
 from shogi_env.notation.moves import from_packed
 from shogi_env.notation.sfen import Setup, format_sfen
 from shogi_env.notation.usi import Move
-from shogi_env.types import BoolArray, Color, StateArray, Termination, UInt8Array, UInt64Array
+from shogi_env.types import BoolArray, Color, Snapshot, StateArray, Termination, UInt8Array, UInt64Array
 
 _GAME = np.zeros(1, np.int64)
 
@@ -188,6 +188,10 @@ class Board:
         new._undo, new._moves = self._undo.copy(), self._moves.copy()
         new._listed = self._listed
         return new
+
+    def snapshot(self) -> Snapshot:
+        """Copy the game with all that decides how it goes on, as a batch of one."""
+        return Snapshot(self._rows.copy(), self._history[:, : self.ply + 1].copy(), self._legal.copy())
 
     def is_check(self) -> bool:
         """Whether the side to move is in check."""

@@ -10,8 +10,17 @@ from shogi_env.errors import IllegalMoveError
 from shogi_env.notation.usi import Move
 from shogi_env.opponents import RESIGN, Opponent
 from shogi_env.opponents import resolve as resolve_opponent
-from shogi_env.positions import Positions, Snapshot
-from shogi_env.types import BoolArray, Color, Float64Array, Int8Array, Int64Array, StateArray, UInt8Array
+from shogi_env.positions import Positions
+from shogi_env.types import (
+    BoolArray,
+    Color,
+    Float64Array,
+    Int8Array,
+    Int64Array,
+    Snapshot,
+    StateArray,
+    UInt8Array,
+)
 
 Initial: TypeAlias = str | Sequence[str] | Callable[[np.random.Generator], str] | None
 """Where games start: an SFEN or handicap name, a list to draw from, a function, or the even game."""

@@ -1,7 +1,7 @@
 """`Positions`: many games at once, for people who write search or their own algorithm."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +32,7 @@ from shogi_env.types import (
     Int8Array,
     Int16Array,
     Int64Array,
+    Snapshot,
     StateArray,
     Termination,
     UInt8Array,
@@ -40,17 +41,6 @@ from shogi_env.types import (
 
 MaskArray = TypeVar("MaskArray", BoolArray, Int8Array, UInt8Array, UInt64Array)
 PlaneArray = TypeVar("PlaneArray", UInt8Array, UInt64Array)
-
-
-class Snapshot(NamedTuple):
-    """Copies of games, made by `Positions.snapshot`; plain arrays, so it pickles."""
-
-    rows: StateArray
-    """STATE[k]"""
-    history: UInt64Array
-    """uint64[k, longest game + 1], position keys by ply."""
-    legal: UInt64Array
-    """uint64[k, 27, 2]"""
 
 
 class Positions:

@@ -16,18 +16,20 @@ class Threads:
 
     Args:
         count: how many, at least 1.
+        fewest: pieces of work below which they are not shared; the default is for steps of games.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, fewest: int = _FEWEST) -> None:
         self._count = count
+        self._fewest = fewest
         self._pool: ThreadPoolExecutor | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_count": self._count, "_pool": None}
+        return self.__dict__ | {"_pool": None}
 
     def share(self, work: Callable[..., object], n: int, *args: object) -> None:
         """Run ``work(*args, begin, stop)`` over 0..n, a slice on each thread."""
-        if self._count == 1 or n < _FEWEST:
+        if self._count == 1 or n < self._fewest:
             work(*args, 0, n)
             return
         if self._pool is None:

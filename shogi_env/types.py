@@ -4,7 +4,7 @@ Letters used in shapes: N games, P planes, A actions, T steps.
 """
 
 from enum import IntEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 Int8Array: TypeAlias = NDArray[np.int8]
 Int16Array: TypeAlias = NDArray[np.int16]
 UInt8Array: TypeAlias = NDArray[np.uint8]
+Int32Array: TypeAlias = NDArray[np.int32]
 Int64Array: TypeAlias = NDArray[np.int64]
 UInt64Array: TypeAlias = NDArray[np.uint64]
 Float32Array: TypeAlias = NDArray[np.float32]
@@ -79,3 +80,14 @@ class Termination(IntEnum):
 
 NO_WINNER = -1
 """`info["winner"]` while a game runs and after a draw; otherwise a `Color`."""
+
+
+class Snapshot(NamedTuple):
+    """Copies of games, made by `Positions.snapshot` and `Board.snapshot`; plain arrays, so it pickles."""
+
+    rows: StateArray
+    """STATE[k]"""
+    history: UInt64Array
+    """uint64[k, longest game + 1], position keys by ply."""
+    legal: UInt64Array
+    """uint64[k, 27, 2]"""

@@ -11,8 +11,7 @@ from shogi_env import render
 from shogi_env.games import Games
 from shogi_env.observations import Observer
 from shogi_env.opponents import Opponent
-from shogi_env.positions import Snapshot
-from shogi_env.types import BoolArray, Float32Array, Int8Array, Int64Array, UInt8Array
+from shogi_env.types import BoolArray, Float32Array, Int8Array, Int64Array, Snapshot, UInt8Array
 
 State: TypeAlias = dict[str, Any]
 """What `SameStepGames.get_state` returns: {"games": (Snapshot, sides int8[N]), "started": bool}."""

@@ -14,8 +14,8 @@ from shogi_env.core.constants import DEFAULT_MAX_PLIES
 from shogi_env.notation.moves import from_packed
 from shogi_env.notation.usi import Move
 from shogi_env.opponents import RESIGN
-from shogi_env.positions import Positions, Snapshot
-from shogi_env.types import Int16Array, Int64Array, Termination
+from shogi_env.positions import Positions
+from shogi_env.types import Int16Array, Int64Array, Snapshot, Termination
 
 logger = logging.getLogger(__name__)
 

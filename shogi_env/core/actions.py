@@ -70,6 +70,18 @@ def list_moves(row: Row, legal: UInt64Array, moves: Int16Array) -> int:
 
 
 @compiled
+def action_of(row: Row, legal: UInt64Array, move: int) -> int:
+    """The action of a legal move; -1 for any other."""
+    for plane in range(NUM_ACTION_PLANES):
+        cells = get(legal, plane)
+        while cells:
+            if move_of(row, plane, first(cells)) == move:
+                return plane * 81 + first(cells)
+            cells = rest(cells)
+    return -1
+
+
+@compiled
 def pack_mask(legal: UInt64Array, words: UInt64Array) -> None:
     """Write the legal actions as packed bits.
 

@@ -178,6 +178,20 @@ def draw_numbers(rows: StateArray, where: Int64Array, below: int, numbers: Int64
 
 
 @kernel
+def generate_all(rows: StateArray, legal: UInt64Array, begin: int, stop: int) -> None:
+    """Write the legal moves of games ``range(begin, stop)``.
+
+    Args:
+        rows: STATE[N]; only `in_check` is written.
+        legal: uint64[N, 27, 2], overwritten for these games.
+        begin: the first game.
+        stop: the game after the last.
+    """
+    for i in range(begin, stop):
+        generate(rows[i], legal[i])
+
+
+@kernel
 def pack_masks(legal: UInt64Array, words: UInt64Array, begin: int, stop: int) -> None:
     """Write the action masks of games ``range(begin, stop)`` as packed bits.
 

@@ -9,10 +9,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shogi_env.core.actions import list_moves, move_of
+from shogi_env.core.actions import action_of, list_moves
 from shogi_env.core.batch import random_below
-from shogi_env.core.bitboard import first, get, rest
-from shogi_env.core.constants import MAX_LEGAL_MOVES, NUM_ACTION_PLANES
+from shogi_env.core.constants import MAX_LEGAL_MOVES
 from shogi_env.core.evaluate import evaluate
 from shogi_env.core.jit import as_int, compiled, inlined, kernel
 from shogi_env.core.movegen import LEGAL_SHAPE, generate
@@ -276,15 +275,3 @@ def credit(tree: Tree, level: int, value: int) -> None:
     if refutes and move != tree.frames[level].killers[0]:
         tree.frames[level].killers[1] = tree.frames[level].killers[0]
         tree.frames[level].killers[0] = move
-
-
-@compiled
-def action_of(row: Row, legal: UInt64Array, move: int) -> int:
-    """The action of a legal move; -1 for any other."""
-    for plane in range(NUM_ACTION_PLANES):
-        cells = get(legal, plane)
-        while cells:
-            if move_of(row, plane, first(cells)) == move:
-                return plane * 81 + first(cells)
-            cells = rest(cells)
-    return -1

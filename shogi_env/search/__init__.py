@@ -1,0 +1,1 @@
+"""Search: trees guided by a network, and a solver of mates."""
