@@ -1,6 +1,6 @@
 """Write the test data that independent engines decide (development only: needs cshogi and rsshogi).
 
-    python tools/make_test_data.py            # rewrites legal_sets, encodings, drop_mates, perft_random
+    python tools/make_test_data.py            # rewrites what engines decide, see tests/env/data/README.md
     python tools/make_test_data.py --check    # compares rules.jsonl with the rules cshogi and rsshogi have
 
 The positions come from random games of six styles, so that promotions, drops, checks, pins, crowded
@@ -28,6 +28,7 @@ DATA = Path(__file__).resolve().parent.parent / "tests" / "env" / "data"
 STYLES = ("uniform", "captures", "checks", "promotions", "drops", "king")
 LEGAL_SETS = 2000
 ENCODINGS = 300
+PACKED = 200
 DROP_MATES_PER_VERDICT = 40
 DROP_MATE_PLIES = 400_000
 
@@ -152,6 +153,31 @@ def make_encodings() -> None:
         moves=np.array(moves, "S5"),
         labels=np.array(labels, np.int16),
         features=np.array(features, np.uint8),
+    )
+
+
+def make_packed() -> None:
+    """packed.npz: positions in 32 bytes, Apery's and YaneuraOu's code, with moves in their 16 bits."""
+    sfens = sample(PACKED, every=40, seed=5)
+    hcp, psfen = np.zeros(PACKED, cshogi.HuffmanCodedPos), np.zeros(PACKED, cshogi.PackedSfen)
+    moves = np.zeros((PACKED, 2), np.uint16)
+    usi = []
+    rng = random.Random(5)
+    for k, sfen in enumerate(sfens):
+        board = cshogi.Board(sfen)
+        board.to_hcp(hcp[k : k + 1])
+        board.to_psfen(psfen[k : k + 1])
+        move = rng.choice(list(board.legal_moves) or [0])
+        usi.append(cshogi.move_to_usi(move) if move else "")
+        if move:
+            moves[k] = cshogi.move16(move), cshogi.move16_to_psv(cshogi.move16(move))
+    np.savez_compressed(
+        DATA / "packed.npz",
+        sfens=np.array(sfens),
+        hcp=hcp.view(np.uint8).reshape(PACKED, 32),
+        psfen=psfen.view(np.uint8).reshape(PACKED, 32),
+        usi=np.array(usi, "S5"),
+        moves=moves,
     )
 
 
@@ -302,7 +328,7 @@ def main() -> None:
     if parser.parse_args().check:
         check_rules()
         return
-    for make in (make_legal_sets, make_encodings, make_drop_mates, make_perft):
+    for make in (make_legal_sets, make_encodings, make_packed, make_drop_mates, make_perft):
         make()
 
 
