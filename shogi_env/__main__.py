@@ -2,6 +2,8 @@
 
 import argparse
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -43,6 +45,27 @@ def warm_up() -> None:
     positions.planes(np.empty((2, PLANE_WORDS), np.uint64))
     positions.apply(positions.random_actions())
     shogi_env.perft(None, 2)
+    _warm_up_players()
+
+
+def _warm_up_players() -> None:
+    """The kernels of search, of networks and of training data."""
+    from shogi_env.arena.players import make_player
+    from shogi_env.core import batch
+    from shogi_env.kifu.packed import PackedFile, pack_hcpe
+    from shogi_env.notation.moves import to_packed
+
+    with make_player("level:1;sims=4;mate=4") as player:
+        games = shogi_env.Positions(2)
+        for _ in range(3):
+            games.apply(player.choose(games, games.everyone))
+    rows = games.snapshot().rows
+    moves = np.array([to_packed(games.moves(i)[0]) for i in range(2)])
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "two.hcpe")
+        path.write_bytes(pack_hcpe(rows, moves, np.zeros(2, np.int64), np.zeros(2, np.int64)).tobytes())
+        samples = PackedFile(path).read(np.arange(2))
+    batch.generate_all(samples.rows, samples.legal, 0, 2)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,9 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
     int64, ``termination`` int8 (0 while running), ``winner`` int8 (-1: none).
 
     ## Arguments
-    - opponent: "random", "greedy", "minimax:DEPTH" (alpha-beta over 1..6 plies and quiescence), a
-      function over a batch (see `shogi_env.opponents`), or None.
+    - opponent: "random", "greedy", "minimax:DEPTH" (alpha-beta over 1..6 plies and quiescence),
+      "level:NUMBER" (a network that comes with the package, see `shogi_env.levels`), a function over a
+      batch (see `shogi_env.opponents`), or None.
     - side: "random", "black" or "white": the side you play.
     - max_plies: plies after which a game is drawn, 1..32767.
     - initial, random_plies: see Starting State.

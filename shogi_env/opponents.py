@@ -59,6 +59,20 @@ def minimax(depth: int) -> Opponent:
     return Minimax(check_depth(depth))
 
 
+def level(number: int) -> Opponent:
+    """A trained network that comes with the package, playing without search; see `shogi_env.levels`.
+
+    Args:
+        number: 1, the weakest, and up.
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    from shogi_env.levels import Level, check_level  # compiled only for those who use it
+
+    return Level(check_level(number))
+
+
 @dataclass(frozen=True)
 class Policy:
     """A function of observations and masks in an opponent's place; made by `from_policy`."""
@@ -90,6 +104,7 @@ def from_policy(function: Callable[[UInt8Array, BoolArray], Any]) -> Opponent:
 
 
 BUILT_IN: dict[str, Opponent] = {"random": random, "greedy": greedy}
+NUMBERED: dict[str, Callable[[int], Opponent]] = {"minimax": minimax, "level": level}
 
 
 def resolve(opponent: str | Opponent | None) -> Opponent | None:
@@ -103,8 +118,8 @@ def resolve(opponent: str | Opponent | None) -> Opponent | None:
     if isinstance(opponent, str):
         if opponent in BUILT_IN:
             return BUILT_IN[opponent]
-        kind, colon, depth = opponent.partition(":")
-        if kind == "minimax" and colon and depth.isascii() and depth.isdigit():
-            return minimax(int(depth))
-    names = ", ".join(map(repr, [*BUILT_IN, "minimax:DEPTH"]))
+        kind, _, number = opponent.partition(":")
+        if kind in NUMBERED and number.isascii() and number.isdigit():
+            return NUMBERED[kind](int(number))
+    names = ", ".join(map(repr, [*BUILT_IN, "minimax:DEPTH", "level:NUMBER"]))
     raise ValueError(f"opponent is one of {names}, a callable, or None for both seats; not {opponent!r}")

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module, resources
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from shogi_env import opponents
 from shogi_env.arena.digest import digest_of, digest_of_file
 from shogi_env.arena.records import Seat
 from shogi_env.opponents import Opponent
 from shogi_env.version import __version__
+
+if TYPE_CHECKING:
+    from shogi_env.search.player import SearchPlayer
+    from shogi_env.search.puct import Evaluate
 
 LISTS = ("engines",)
 """Lists of players that come with the package, ``data/players-NAME.txt``."""
@@ -204,6 +208,55 @@ def _minimax(spec: Spec) -> Player:
     return _built_in(spec, opponents.minimax(whole_argument(spec, "DEPTH")))
 
 
+SEARCH_SETTINGS: Mapping[str, Callable[[str], Any]] = {"sims": int, "temperature": float, "mate": int}
+"""Settings of players that search, for `Spec.read`."""
+
+
+def read_temperature(spec: Spec, settings: Mapping[str, Any], default: float = 0.0) -> float:
+    """The temperature among a player's settings.
+
+    Raises:
+        ValueError: it is neither 0 nor 0.01..100.
+    """
+    temperature: float = settings.get("temperature", default)
+    if temperature != 0 and not 0.01 <= temperature <= 100:
+        raise ValueError(f"{spec.text!r}: temperature is 0, or 0.01..100")
+    return temperature
+
+
+def make_searcher(spec: Spec, settings: Mapping[str, Any], evaluate: "Evaluate") -> "SearchPlayer":
+    """The search player of some `SEARCH_SETTINGS`, guided by a network.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+    from shogi_env.search.player import MATE_NODES, SIMULATIONS, SearchPlayer  # compiled for its users only
+
+    simulations, mate = settings.get("sims", SIMULATIONS), settings.get("mate", MATE_NODES)
+    if not (1 <= simulations <= 1_000_000 and 0 <= mate <= 10_000_000):
+        raise ValueError(f"{spec.text!r}: sims is 1..1,000,000 and mate 0..10,000,000")
+    temperature = read_temperature(spec, settings)
+    return SearchPlayer(evaluate, simulations=simulations, temperature=temperature, mate_nodes=mate)
+
+
+def _level(spec: Spec) -> Player:
+    """A network of the package; it looks ahead if `sims` is given."""
+    from shogi_env.levels import TEMPERATURE, Level, check_level, load_level, path_of_level
+
+    number = check_level(whole_argument(spec, "NUMBER"))
+    settings = spec.read(SEARCH_SETTINGS)
+    if "sims" in settings:
+        searcher = make_searcher(spec, settings, load_level(number))
+        what = searcher.simulations, searcher.temperature, searcher.mate_nodes
+        digest = digest_of(digest_of_file(path_of_level(number)), *what)
+        return _built_in(spec, searcher, digest, deterministic=searcher.temperature == 0)
+    if "mate" in settings:
+        raise ValueError(f"{spec.text!r}: mate belongs to a level that searches: give sims, too")
+    temperature = read_temperature(spec, settings, TEMPERATURE)
+    digest = digest_of(digest_of_file(path_of_level(number)), temperature)
+    return _built_in(spec, Level(number, temperature), digest, deterministic=temperature == 0)
+
+
 def _python(spec: Spec) -> Player:
     """An `Opponent` of the user's own."""
     function, version, digest = _load(spec)
@@ -272,6 +325,7 @@ KINDS: dict[str, Maker] = {
     "random": _simple,
     "greedy": _simple,
     "minimax": _minimax,
+    "level": _level,
     "python": _python,
     "policy": _policy,
     "usi": _usi,
@@ -279,7 +333,8 @@ KINDS: dict[str, Maker] = {
 }
 """What a spec may begin with, each with what it may go on with:
 
-``random``; ``greedy``; ``minimax:DEPTH``; ``python:MODULE.FUNCTION``, an `Opponent`;
+``random``; ``greedy``; ``minimax:DEPTH``; ``level:NUMBER;temperature=0.25``, or, looking ahead,
+``level:NUMBER;sims=64;mate=500;temperature=0``; ``python:MODULE.FUNCTION``, an `Opponent`;
 ``policy:MODULE.FUNCTION``, observations and masks to actions;
 ``usi:COMMAND;go=depth 2;processes=1;timeout=60;option.NAME=VALUE``;
 ``gnushogi:DEPTH;processes=1;timeout=60``.
