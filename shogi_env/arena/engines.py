@@ -24,6 +24,8 @@ from shogi_env.notation.usi import Move
 from shogi_env.positions import Positions
 from shogi_env.types import Int64Array
 
+Answer = TypeVar("Answer")
+
 
 class Engine(ABC):
     """A program that is asked for moves, and started again when it has died.
@@ -104,7 +106,7 @@ class Engine(ABC):
                 f"{self.name} did not answer {asked!r} within {wait:g} s{advice}{words}"
             ) from None
 
-    def _ask_again(self, ask: Callable[[], str], asked: str) -> str:
+    def _ask_again(self, ask: Callable[[], Answer], asked: str) -> Answer:
         """Ask; if the engine dies of it, or is dead already, start it and ask once more.
 
         Raises:

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shogi_env.arena.engines import Engine, EnginePlayer, start_all
 
@@ -22,6 +23,18 @@ _UNLISTED = ("USI_Hash", "USI_Ponder")
 _OPTION = re.compile(r"option name (.+?) type (check|spin|combo|button|string|filename)\b(.*)")
 _LIMIT = re.compile(r"\b(min|max) (-?\d+)")
 _CHOICE = re.compile(r"\bvar (.+?)(?= var |$)")
+_SCORE = re.compile(r"info .*?\bscore (?:cp ([+-]?\d+)|mate ([+-]?\d*))(?! *\d| (?:lower|upper)bound)")
+MATE_SCORE = 32_000
+"""Centipawns that a mate counts in `Judgement.score`."""
+
+
+class Judgement(NamedTuple):
+    """What an engine said of a position."""
+
+    move: str
+    """What follows ``bestmove``: a move in USI, "resign" or "win", as the engine wrote it."""
+    score: int | None
+    """The last score that was no mere bound, in centipawns to the side to move; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +166,16 @@ class UsiEngine(Engine):
         self._new = True
 
     def choose(self, start: str, moves: Sequence[str], go: str = "depth 2") -> str:
-        """Ask for a move.
+        """Ask for a move; see `judge`."""
+        return self.judge(start, moves, go).move
+
+    def judge(self, start: str, moves: Sequence[str], go: str = "depth 2") -> Judgement:
+        """Ask for a move and a score.
 
         Args:
             start: SFEN of the position that the moves start from.
             moves: USI moves since then.
             go: as for `parse_go`.
-
-        Returns:
-            What follows ``bestmove``: a move in USI, "resign" or "win", as the engine wrote it.
 
         Raises:
             EngineError: no answer in time, or it died of the question twice.
@@ -173,13 +187,29 @@ class UsiEngine(Engine):
         asked = f"{position}; {command}"
         advice = "" if think else f" (an engine may know byoyomi only, and not {go.split()[0]})"
 
-        def ask() -> str:
+        def ask() -> Judgement:
+            score: int | None = None
+
+            def hear(line: str) -> str | None:
+                nonlocal score
+                found = _SCORE.match(line)
+                if found:
+                    score = _centipawns(*found.groups(""))
+                return _best_move(line)
+
             lines = [*(["usinewgame"] if self._new else []), position, command]
-            answer = self._ask(lines, _best_move, asked, think=think, advice=advice)
+            answer = self._ask(lines, hear, asked, think=think, advice=advice)
             self._new = False
-            return answer
+            return Judgement(answer, score)
 
         return self._ask_again(ask, asked)
+
+
+def _centipawns(centipawns: str, mate: str) -> int:
+    """A score; of a mate the sign counts, and an engine may write it alone."""
+    if centipawns:
+        return int(centipawns)
+    return -MATE_SCORE if mate.startswith("-") else MATE_SCORE
 
 
 def _best_move(line: str) -> str | None:

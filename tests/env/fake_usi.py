@@ -20,6 +20,9 @@ def arguments():
     parser.add_argument(
         "--answers", nargs="+", default=["7g7f"], help="in turn; the last one again and again"
     )
+    parser.add_argument(
+        "--says", nargs="*", default=["depth 1 score cp 12 pv 7g7f"], help="info lines before each answer"
+    )
     parser.add_argument("--log", type=Path, help="folder: what is read goes to PID.txt")
     parser.add_argument("--hang", choices=["usi", "isready", "go"], help="never answer this")
     parser.add_argument("--crash", choices=["usi", "isready", "go"], help="die of this")
@@ -59,7 +62,7 @@ def main():
         elif word == "isready":
             print("readyok", flush=True)
         elif word == "go":
-            print("info depth 1 score cp 12 pv 7g7f")
+            print(*(f"info {text}" for text in args.says), sep="\n")
             print("bestmove", answers.pop(0) if len(answers) > 1 else answers[0], "ponder 3c3d", flush=True)
         elif word == "quit" and not args.stubborn:
             break

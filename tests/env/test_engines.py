@@ -13,7 +13,7 @@ import pytest
 from shogi_env import Board, Positions, opponents
 from shogi_env.arena import process
 from shogi_env.arena.process import EngineError, find_engine
-from shogi_env.arena.usi import UsiEngine, UsiOption, UsiPlayer, parse_go
+from shogi_env.arena.usi import MATE_SCORE, UsiEngine, UsiOption, UsiPlayer, parse_go
 from shogi_env.notation.sfen import HANDICAPS, START_SFEN
 from shogi_env.notation.usi import Move
 
@@ -32,6 +32,22 @@ def heard(folder: Path) -> list[list[str]]:
 
 
 # --- the USI engine ---
+
+
+@pytest.mark.parametrize(
+    ("says", "score"),
+    [
+        (["depth 1 score cp 9", "depth 2 score cp -31 nodes 7 pv 7g7f"], -31),
+        (["depth 1 score cp 9", "depth 2 score cp 40 lowerbound nodes 7", "nodes 8"], 9),
+        (["score mate 3 pv 7g7f"], MATE_SCORE),
+        (["score mate -"], -MATE_SCORE),
+        (["score cp 12 upperbound"], None),
+        ([], None),
+    ],
+)
+def test_what_an_engine_thinks_of_a_position(says, score) -> None:
+    with UsiEngine(fake("--says", *says)) as engine:
+        assert engine.judge(START_SFEN, []) == ("7g7f", score)
 
 
 def test_what_is_said_and_what_is_learned(tmp_path) -> None:
