@@ -9,18 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keisei_agent.commands.makers import MAKERS
 from keisei_agent.commands.results import by_opponent, details, show_progress, standings, variety, voids
-from keisei_agent.console import INTERRUPTED, Parser, count, missing_extra, never_fail_on_encoding, whole
+from keisei_agent.console import INTERRUPTED, Parser, count, never_fail_on_encoding, whole
 
 if TYPE_CHECKING:
-    from shogi_env.arena.players import Player, Spec
+    from shogi_env.arena.players import Player
     from shogi_env.arena.records import GameRecord
     from shogi_env.arena.schedules import Conditions
 
 _PLAYERS = """players:
   random, greedy          built in
   minimax:DEPTH           alpha-beta search, built in
+  level:NUMBER            a network of the package, 1 the weakest; ;temperature=0.25, or ;sims=64 ;mate=500
   checkpoint:PATH         a trained network or the newest of a run; ;temperature=1 ;device=cpu
+  search:PATH             the same, looking ahead; ;sims=64 ;mate=500 ;temperature=0 ;device=cpu
   usi:COMMAND             a USI engine; ;go=depth 2 ;processes=1 ;timeout=60 ;option.NAME=VALUE
   gnushogi:DEPTH          GNU Shogi
   python:MODULE.FUNCTION  your own, (positions, idx) -> actions
@@ -244,7 +247,7 @@ class _Players:
         for spec, optional in specs:
             try:
                 if spec not in self._made:
-                    player = make_player(spec, makers={"checkpoint": _checkpoint})
+                    player = make_player(spec, makers=MAKERS)
                     self._made[spec] = self._stack.enter_context(player)
             except ValueError as error:
                 if not optional:
@@ -252,15 +255,6 @@ class _Players:
                 print(f"Left out: {spec}: {error}")
                 continue
             yield self._made[spec]
-
-
-def _checkpoint(spec: "Spec") -> "Player":
-    missing = missing_extra()
-    if missing:
-        raise ValueError(missing)
-    from keisei_agent.players import make_checkpoint_player  # slow: torch
-
-    return make_checkpoint_player(spec)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Players made from networks, for the matches of `shogi_env.arena`."""
+"""`NetworkPlayer`: a network plays what its policy head says."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch as th
 
 import shogi_env
@@ -15,14 +14,10 @@ from keisei_agent.files.weights import find_weights, load_weights
 from keisei_agent.networks import DTYPES, build, resolve_precision
 from keisei_agent.networks.distribution import LegalActions
 from keisei_agent.networks.network import Network
-from shogi_env import opponents
-from shogi_env.arena.digest import digest_of_file, seed_of
-from shogi_env.arena.match import Pairing, play
-from shogi_env.arena.openings import Opening
-from shogi_env.arena.players import Maker, Player, Spec
+from shogi_env.arena.digest import digest_of_file
+from shogi_env.arena.players import Player, Spec, read_temperature
 from shogi_env.core.constants import NUM_PLANES
 from shogi_env.core.planes import PIECE_PLANES
-from shogi_env.opponents import Opponent
 from shogi_env.types import Int64Array, UInt8Array
 
 PLANES = {"full": NUM_PLANES, "pieces": len(PIECE_PLANES)}
@@ -92,14 +87,9 @@ def make_checkpoint_player(spec: Spec) -> Player:
         ValueError: the spec is wrong, or there is no such checkpoint or device.
     """
     settings = spec.read({"temperature": float, "device": str})
-    temperature, device = settings.get("temperature", 0.0), settings.get("device", "cpu")
     if not spec.argument:
         raise ValueError(f"{spec.text!r}: write checkpoint:PATH")
-    if temperature != 0 and not 0.01 <= temperature <= 100:
-        raise ValueError(f"{spec.text!r}: temperature is 0, or 0.01..100")
-    problem = doctor.missing_device(device) if _DEVICE.fullmatch(device) else "auto, cpu, mps, cuda or cuda:1"
-    if problem:
-        raise ValueError(f"{spec.text!r}: device: {problem}")
+    temperature, device = read_temperature(spec, settings), check_device(spec, settings)
     path = find_weights(Path(spec.argument))
     network = load_player(path, device=device, temperature=temperature)
     return Player(
@@ -112,60 +102,14 @@ def make_checkpoint_player(spec: Spec) -> Player:
     )
 
 
-MAKERS: Mapping[str, Maker] = {"checkpoint": make_checkpoint_player}
-"""Kinds of players for `shogi_env.arena.players.make_player`, beside its own."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """Results of a match from one player's side."""
-
-    wins: int
-    draws: int
-    losses: int
-    plies: float
-    """Mean length of a game."""
-
-    @property
-    def games(self) -> int:
-        """Games played."""
-        return self.wins + self.draws + self.losses
-
-    def __str__(self) -> str:
-        """Return counts and the share of wins."""
-        share = 100 * self.wins / self.games
-        return (
-            f"{self.wins} wins, {self.draws} draws, {self.losses} losses"
-            f" of {self.games} games ({share:.1f} % wins, {self.plies:.0f} plies on average)"
-        )
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the fields for JSON."""
-        return asdict(self)
-
-
-def play_random(choose: Opponent, games: int, *, seed: int, max_plies: int = 512) -> Score:
-    """Play against uniformly random legal moves, every other game as Black.
-
-    Args:
-        choose: whose score is returned.
-        games: how many, at least 1.
-        seed: of the games' random streams; no other random stream is touched.
-        max_plies: after which a game is a draw.
+def check_device(spec: Spec, settings: Mapping[str, Any]) -> str:
+    """The device among a player's settings, cpu if there is none.
 
     Raises:
-        RuntimeError: the player failed in a game, or its move was illegal.
+        ValueError: it is no device, or none that is here.
     """
-    player = Player("player", "", "", "", choose)
-    other = Player("random", "random", "", "", opponents.random)
-    pairings = [
-        Pairing(str(k), *((other, player) if k % 2 else (player, other)), Opening(), seed_of(seed, k))
-        for k in range(games)
-    ]
-    records = list(play(pairings, max_plies=max_plies))
-    for record in records:
-        if record.result == "void" or record.reason == "illegal_move":
-            raise RuntimeError(record.reason)
-    scores = [record.score("player") for record in records]
-    wins, draws, losses = (scores.count(value) for value in (1.0, 0.5, 0.0))
-    return Score(wins, draws, losses, float(np.mean([len(record.moves) for record in records])))
+    device: str = settings.get("device", "cpu")
+    problem = doctor.missing_device(device) if _DEVICE.fullmatch(device) else "auto, cpu, mps, cuda or cuda:1"
+    if problem:
+        raise ValueError(f"{spec.text!r}: device: {problem}")
+    return device
