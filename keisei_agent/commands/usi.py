@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run `keisei-usi`: serve a GUI and end the process, or `--install` and return 0 or 130."""
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
-    options = parser.parse_for_agent(arguments)
+    options = parser.parse_args(arguments)
     model = str(options.model.absolute()) if options.model else ""
     if options.install is not None:
         from keisei_agent.usi.install import InstallError, install
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         out.write(line + "\n")
 
     try:
-        code = serve(_read_lines(), say, model)
+        code = serve(_read_lines(), say, model, _leave)
     except KeyboardInterrupt:
         code = INTERRUPTED
     _leave(code)
@@ -53,13 +53,14 @@ def build_parser() -> Parser:
         "--model",
         type=Path,
         metavar="RUN",
-        help="run folder (its newest checkpoint) or checkpoint to play with; default of the option Model",
+        help="run folder (its newest checkpoint) or checkpoint to play with, the option Model "
+        "(default: the strongest level of the package; see the option Level)",
     )
     parser.add_argument(
         "--install",
         type=Path,
         metavar="DIR",
-        help="write a launcher for GUIs, which start an engine without arguments; needs --model",
+        help="write a launcher for GUIs, which start an engine without arguments",
     )
     return parser
 

@@ -8,19 +8,23 @@ import os
 import re
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from keisei_agent.usi.thinking import Game, Thinker, Thought
+from keisei_agent.usi.limits import Clock, parse_limits
 
+if TYPE_CHECKING:
+    from keisei_agent.usi.searching import Searcher
+    from keisei_agent.usi.thinking import Game, Thinker
+    from shogi_env import Board
+
+LEVELS = 3
+"""`shogi_env.levels.count_levels`, which is too slow to ask before `isready`."""
 RESIGN_AFTER = 3
 """Own moves in a row with a win probability below ResignValue before the engine resigns."""
-_RESERVED = ("usi_hash", "usi_ponder")  # every GUI sends them, whether an engine declares them or not
 _SIGN_EVERY = 5.0  # seconds between signs of life; YaneuraOu's interval
 
 
@@ -64,6 +68,12 @@ def declare_options(model: str) -> tuple[Option, ...]:
     """Return the engine's options; `model` is the default of the first."""
     return (
         Option("Model", "filename", model),
+        Option("Level", "spin", "0", 0, LEVELS),
+        Option("Search", "check", "true", pattern="true|false"),
+        Option("MultiPV", "spin", "1", 1, 100),
+        Option("USI_Hash", "spin", "256", 16, 65536),
+        Option("USI_Ponder", "check", "false", pattern="true|false"),
+        Option("NetworkDelay", "spin", "100", 0, 10_000),
         Option("Temperature", "spin", "0", 0, 1000),
         Option("ResignValue", "spin", "0", 0, 100),
         Option("Device", "string", "cpu", pattern=r"auto|cpu|mps|cuda(:\d+)?"),
@@ -79,30 +89,41 @@ class EngineError(Exception):
 
 
 class Engine:
-    """Answers USI commands, one line at a time.
+    """Answers USI commands, one line at a time; a thread thinks, so that `stop` is heard.
 
-    A move takes one evaluation of the network, so nothing has to be interrupted: for `go infinite`
-    and `go ponder` the finished answer is held back until `stop` or `ponderhit`.
+    For `go infinite` and `go ponder` a finished answer is held back until `stop` or `ponderhit`.
+
+    Attributes:
+        failure: what ended the thread that thinks, None while all is well.
     """
 
-    def __init__(self, say: Callable[[str], None], model: str = "") -> None:
+    def __init__(
+        self, say: Callable[[str], None], model: str = "", fail: Callable[[Exception], None] | None = None
+    ) -> None:
         """Make an engine that knows no position yet.
 
         Args:
             say: sends a line to the GUI.
-            model: run folder or checkpoint to play with until the GUI names another; "" for none.
+            model: run folder or checkpoint to play with until the GUI names another; "" for the
+                strongest level.
+            fail: told what ended the thread that thinks, in that thread.
         """
         self._say = say
+        self._fail = fail
+        self.failure: Exception | None = None
         label = _ascii_or_empty(Path(model).name.removesuffix(".safetensors"))
         self.name = f"Keisei {importlib.metadata.version('keisei')} {label}".strip()
         self.options = {option.name.lower(): option for option in declare_options(model)}
         self.values = {option.name: option.default for option in self.options.values()}
         self._thinker: Thinker | None = None
-        self._loaded: tuple[str, str, int] | None = None
+        self._searcher: Searcher | None = None
+        self._loaded: tuple[str, int, str, int] | None = None
+        self._hash = 0
         self._game: Game | None = None
         self._position = "startpos"
         self._refusal = ""
-        self._held: Thought | None = None
+        self._clock: Clock | None = None
+        self._thread: threading.Thread | None = None
         self._judged: tuple[str, ...] = ()
         self._hopeless = 0
         self._handlers: dict[str, Callable[[str], None]] = {
@@ -147,7 +168,7 @@ class Engine:
         try:
             if option is not None:
                 self.values[option.name] = option.check(value.strip())
-            elif name.lower() not in _RESERVED:
+            else:
                 self._inform(f"error: no option {name[:40]!r}")
         except ValueError as error:
             self._inform(f"error: {error}, not {value!r:.80}")
@@ -176,39 +197,83 @@ class Engine:
             _log(self._refusal)
 
     def _go(self, rest: str) -> None:
-        began = time.monotonic()
         self._stop("")  # an answer that the GUI did not wait for
         if self._thinker is None:
             self._load()
-        assert self._thinker is not None and self._game is not None
+        assert self._game is not None
         if self._refusal:
             self._inform(self._refusal)
-        words = rest.split()
-        if "mate" in words:
-            self._say(f"checkmate {self._thinker.find_mate(self._game.board)}")
-            return
-        thought = self._thinker.think(self._game.board, int(self.values["Temperature"]) / 100)
-        if thought.score:
-            milliseconds = round(1000 * (time.monotonic() - began))
-            self._say(f"info depth 1 nodes 1 time {milliseconds} score {thought.score} pv {thought.move}")
-        if "infinite" in words or "ponder" in words:
-            self._held = thought
+        limits, board = parse_limits(rest), self._game.board.copy()
+        delay = int(self.values["NetworkDelay"]) / 1000
+        self._clock = Clock(limits, limits.seconds(board.turn, delay))
+        work = self._find_mate if limits.mate is not None else self._think
+        self._thread = threading.Thread(target=self._try, args=(work, board, self._clock), daemon=True)
+        self._thread.start()
+
+    def _try(self, work: "Callable[[Board, Clock], None]", board: "Board", clock: Clock) -> None:
+        """Work in the thread that thinks; what fails there is told."""
+        try:
+            work(board, clock)
+        except Exception as error:
+            self.failure = error
+            if self._fail is not None:
+                self._fail(error)
+
+    def _think(self, board: "Board", clock: Clock) -> None:
+        assert self._thinker is not None
+        temperature = int(self.values["Temperature"]) / 100
+        if self._is_searching():
+            thought = self._make_searcher().think(
+                board,
+                clock,
+                lambda text: self._say(f"info {text}"),
+                temperature=temperature,
+                lines=int(self.values["MultiPV"]),
+            )
         else:
-            self._answer(thought)
+            thought = self._thinker.think(board, temperature)
+            if thought.score:
+                milliseconds = round(1000 * clock.elapsed)
+                self._say(f"info depth 1 nodes 1 time {milliseconds} score {thought.score} pv {thought.move}")
+        clock.wait()
+        # what the GUI stops is an analysis or a wrong guess: no reason to resign
+        gives_up = not clock.is_stopped and self._gives_up(thought.chance)
+        self._say(f"bestmove {'resign' if gives_up else thought.move}")
+
+    def _find_mate(self, board: "Board", clock: Clock) -> None:
+        seconds = clock.limits.mate
+        assert seconds is not None
+        self._say(f"checkmate {self._make_searcher().find_mate(board, seconds, clock)}")
+
+    def _is_searching(self) -> bool:
+        return self.values["Search"] == "true"
+
+    def _make_searcher(self) -> "Searcher":
+        """The searcher of the model that is loaded."""
+        assert self._thinker is not None
+        size = int(self.values["USI_Hash"])
+        if self._searcher is None or self._hash != size:
+            from keisei_agent.usi.searching import Searcher
+
+            self._searcher, self._hash = Searcher(self._thinker, size), size
+        return self._searcher
 
     def _stop(self, _: str) -> None:
-        """Give the answer that is held back. It ends an analysis or a wrong guess, so never by resigning."""
-        if self._held is not None:
-            self._say(f"bestmove {self._held.move}")
-            self._held = None
+        """Have the answer now, if one is still to come, and wait until it is given."""
+        if self._clock is not None:
+            self._clock.stop()
+        if self._thread is not None:
+            self._thread.join()
+        self._clock = self._thread = None
 
     def _ponderhit(self, _: str) -> None:
-        if self._held is not None:
-            thought, self._held = self._held, None
-            self._answer(thought)
+        if self._clock is not None:
+            self._clock.ponderhit()
 
-    def _answer(self, thought: "Thought") -> None:
-        self._say(f"bestmove {'resign' if self._gives_up(thought.chance) else thought.move}")
+    def wait(self) -> None:
+        """Wait for the answer to a `go` that ends by itself."""
+        if self._thread is not None and self._clock is not None and not self._clock.is_open:
+            self._thread.join()
 
     def _gives_up(self, chance: float) -> bool:
         """Whether ResignValue was missed often enough in a row, in this game."""
@@ -222,20 +287,21 @@ class Engine:
 
     def _load(self) -> None:
         """Load what the options name, if it is not what is loaded."""
-        wanted = (self.values["Model"], self.values["Device"], int(self.values["Threads"]))
+        level, threads = int(self.values["Level"]), int(self.values["Threads"])
+        wanted = self.values["Model"], level, self.values["Device"], threads
         if wanted == self._loaded:
             return
-        if not wanted[0]:
-            raise EngineError(
-                "no model: set the option Model to a run's folder, or to a checkpoint RUN/checkpoints/NUMBER"
-            )
-        self._inform(f"loading {wanted[0]}; the first time also compiles the rules, for some seconds")
+        self._stop("")  # it thinks with what is loaded
+        self._inform("loading; the first time also compiles the rules, for some seconds")
         try:
             with _signs_of_life(self._inform):
                 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by torch; idle threads then sleep
-                from keisei_agent.usi.thinking import Game, load  # slow: torch, Numba
+                os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read by NumPy, whose work is shared out
+                from keisei_agent.usi.thinking import Game, load  # slow: Numba, torch
 
-                self._thinker = load(*wanted)
+                self._thinker, self._searcher = load(*wanted), None
+                if self._is_searching():
+                    self._make_searcher().warm_up()
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError is torch's
             raise EngineError(f"cannot load the model: {_one_line(error)}") from error
         self._loaded = wanted
@@ -245,21 +311,46 @@ class Engine:
             self._set_up(self._game)
 
 
-def serve(lines: Iterable[str], say: Callable[[str], None], model: str = "") -> int:
-    """Answer lines until they end; return 0, or 1 if the engine could not go on."""
-    engine = Engine(say, model)
+def serve(
+    lines: Iterable[str],
+    say: Callable[[str], None],
+    model: str = "",
+    leave: Callable[[int], None] | None = None,
+) -> int:
+    """Answer lines until they end; return 0, or 1 if the engine could not go on.
+
+    Args:
+        lines: what the GUI sends.
+        say: sends a line to the GUI.
+        model: see `Engine`.
+        leave: ends the process; called if thinking fails while the next line is awaited.
+    """
+
+    def tell(error: Exception) -> None:
+        if not isinstance(error, EngineError):
+            traceback.print_exception(error)
+        say(f"info string error: {_one_line(error)}")
+        _log(f"error: {_one_line(error)}")
+
+    def fail(error: Exception) -> None:
+        if not isinstance(error, BrokenPipeError):
+            tell(error)
+        if leave is not None:
+            leave(1)
+
+    engine = Engine(say, model, fail)
     try:
         for line in lines:
             engine.obey(line)
+            if engine.failure is not None:
+                return 1
+        engine.wait()
         engine.obey("stop")
-        return 0
+        return int(engine.failure is not None)
     except BrokenPipeError:  # the GUI is gone
         return 1
     except Exception as error:
-        if not isinstance(error, EngineError):
-            traceback.print_exc()
-        say(f"info string error: {_one_line(error)}")
-        _log(f"error: {_one_line(error)}")
+        tell(error)
         return 1
 
 

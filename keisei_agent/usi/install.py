@@ -23,17 +23,15 @@ def install(folder: Path, model: str) -> Iterator[str]:
 
     Args:
         folder: where to; made if it is missing.
-        model: absolute path of a run folder or checkpoint.
+        model: absolute path of a run folder or checkpoint; "" for the package's levels.
 
     Yields:
         What was done, one line each.
 
     Raises:
-        InstallError: there is no model, or the launcher does not play; it is then removed.
+        InstallError: the launcher does not play; it is then removed.
         OSError: the folder cannot be written.
     """
-    if not model:
-        raise InstallError("--install needs --model RUN: a GUI starts the engine without arguments")
     windows = os.name == "nt"
     path = folder.absolute() / ("keisei-usi.bat" if windows else "keisei-usi.sh")
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +47,7 @@ def install(folder: Path, model: str) -> Iterator[str]:
         path.unlink()
         raise
     yield f"Wrote {path}"
-    yield f"It loaded the model and opened with {move} after {seconds:.1f} s."
+    yield f"It loaded and opened with {move} after {seconds:.1f} s."
     yield "In the GUI, add this file as an engine."
 
 
@@ -60,18 +58,19 @@ def launcher(python: str, model: str, windows: bool) -> str:
 
     Args:
         python: absolute path of the interpreter.
-        model: absolute path of a run folder or checkpoint.
+        model: absolute path of a run folder or checkpoint; "" for none.
         windows: a batch file instead of a shell script.
 
     Raises:
         InstallError: a path that a batch file cannot hold.
     """
     if not windows:
-        command = shlex.join([python, "-P", "-m", *_MODULE, "--model", model])
+        command = shlex.join([python, "-P", "-m", *_MODULE, *(["--model", model] if model else [])])
         return f'#!/bin/sh\nexec {command} "$@"\n'
     if any(character in python + model for character in '"\r\n'):
         raise InstallError(f"a batch file cannot hold the path {model!r}")
-    command = f'"{python}" -P -m {" ".join(_MODULE)} --model "{model}"'.replace("%", "%%")
+    option = f' --model "{model}"' if model else ""
+    command = f'"{python}" -P -m {" ".join(_MODULE)}{option}'.replace("%", "%%")
     return f"@echo off\r\n{command} %*\r\n"
 
 

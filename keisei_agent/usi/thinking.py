@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch as th
 
-from keisei_agent import doctor
-from keisei_agent.files.weights import WEIGHTS, find_weights
-from keisei_agent.networks.network import Network
-from keisei_agent.players import load_player, select_planes
-from shogi_env import Board, Move, Outcome, Termination
+from keisei_agent.console import missing_extra
+from shogi_env import Board, Move, Outcome, Termination, levels
+from shogi_env.search.puct import Evaluate
 from shogi_env.types import Float64Array
 
 SCALE = 600.0
@@ -74,16 +71,14 @@ class Game:
 class Thinker:
     """Plays the move that a network finds most probable, or draws one."""
 
-    def __init__(self, network: Network, device: str, about: str) -> None:
+    def __init__(self, evaluate: Evaluate, about: str) -> None:
         """Wrap a network.
 
         Args:
-            network: on `device`.
-            device: as torch names it.
+            evaluate: what it says of positions.
             about: what is playing, for people.
         """
-        self.network = network
-        self.device = device
+        self.evaluate = evaluate
         self.about = about
         self._random = np.random.default_rng()
 
@@ -105,7 +100,8 @@ class Thinker:
         for move, outcome, _ in _try_moves(board):
             if outcome and outcome.termination in (Termination.CHECKMATE, Termination.NO_LEGAL_MOVES):
                 return Thought(str(move), "mate 1", 1.0)
-        scores, chance = self._evaluate(board, list(actions))
+        logits, values = self.evaluate(board.planes()[None])
+        scores, chance = logits[0, list(actions)].astype(np.float64), (1 + float(values[0])) / 2
         if not (math.isfinite(chance) and np.isfinite(scores).all()):
             raise ValueError("the network's answer is not a number")
         move = list(actions.values())[self.choose(scores, temperature)]
@@ -117,27 +113,6 @@ class Thinker:
             return int(logits.argmax())
         weights = np.exp((logits - logits.max()) / temperature)
         return int(self._random.choice(len(weights), p=weights / weights.sum()))
-
-    def _evaluate(self, board: Board, actions: list[int]) -> tuple[Float64Array, float]:
-        """Return the logits float64[k] of k actions, and the probability of winning."""
-        planes = th.as_tensor(select_planes(self.network, board.planes()[None]), device=self.device)
-        with th.inference_mode():
-            logits, value = self.network(planes)
-        scores: Float64Array = logits[0, actions].double().cpu().numpy()
-        return scores, (1 + value.item()) / 2
-
-    def find_mate(self, board: Board) -> str:
-        """Return what `go mate` asks for.
-
-        A mate in one is found. Without any check there is no mate, "nomate"; deeper ones are not
-        looked for, "timeout".
-        """
-        checks = False
-        for move, outcome, check in _try_moves(board):
-            if outcome and outcome.termination == Termination.CHECKMATE:
-                return str(move)
-            checks = checks or check
-        return "timeout" if checks else "nomate"
 
 
 def centipawns(chance: float) -> int:
@@ -151,28 +126,46 @@ def centipawns(chance: float) -> int:
     return max(-LIMIT, min(LIMIT, round(SCALE * math.log(chance / (1 - chance)))))
 
 
-def load(model: str, device: str, threads: int) -> Thinker:
+def load(model: str, level: int, device: str, threads: int) -> Thinker:
     """Load a player and let it think once, so that everything is compiled.
 
     Args:
         model: a network file, a checkpoint, or a run's folder for its newest one.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        threads: of the network on the CPU, in this process.
+        level: of the package, to play in place of the model; 0 for none, and the strongest if there is
+            no model either.
+        device: of a model: auto, cpu, cuda, cuda:1 or mps.
+        threads: of the network on the CPU.
 
     Raises:
-        ValueError: there is no such model or device; the text says which.
+        ValueError: there is no such model or device, or no torch to play it with; the text says which.
     """
+    if level or not model:
+        level = level or levels.count_levels()
+        thinker = Thinker(levels.load_level(level, threads=threads), f"level {level}")
+    else:
+        thinker = _load_model(model, device, threads)
+    thinker.think(Board(), 0.0)
+    return thinker
+
+
+def _load_model(model: str, device: str, threads: int) -> Thinker:
+    missing = missing_extra()
+    if missing:
+        raise ValueError(missing)
+    import torch as th  # slow, and not needed for levels
+
+    from keisei_agent import doctor
+    from keisei_agent.files.weights import WEIGHTS, find_weights
+    from keisei_agent.players import evaluate_with, load_player
+
     path = find_weights(Path(model))
     device = doctor.resolve_device(device)
     problem = doctor.missing_device(device)
     if problem:
         raise ValueError(f"device {device}: {problem}")
     th.set_num_threads(threads)
-    network = load_player(path, device=device).network
     shown = path.parent if path.name == WEIGHTS else path  # a checkpoint is known by its folder
-    thinker = Thinker(network, device, f"{shown} on {device}")
-    thinker.think(Board(), 0.0)
-    return thinker
+    return Thinker(evaluate_with(load_player(path, device=device).network), f"{shown} on {device}")
 
 
 def _try_moves(board: Board) -> Iterator[tuple[Move, Outcome | None, bool]]:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from queue import Queue
 
@@ -20,9 +21,9 @@ MATE = "sfen 4k4/9/4G4/9/9/9/9/9/4K4 b G 1"
 MATED = "sfen 4k4/4G4/4G4/9/9/9/9/9/4K4 w - 2"
 CAN_DECLARE = "sfen K1GGG4/SSSS5/NNN6/9/9/9/9/9/8k b 2R2BG2L9Pnl9p 1"
 TO_GUI = re.compile(
-    r"id (name|author) \S.*|option name \S+ type (spin|string|filename) default \S.*|usiok|readyok"
-    r"|info string \S.*|info depth 1 nodes 1 time \d+ score (cp|mate) -?\d+ pv \S+"
-    r"|bestmove \S+|checkmate \S+"
+    r"id (name|author) \S.*|option name \S+ type (spin|string|filename|check) default \S.*|usiok|readyok"
+    r"|info string \S.*|info depth \d+ (nodes \d+ (nps \d+ )?time \d+ (multipv \d+ )?)?"
+    r"score (cp|mate) -?\d+ pv \S+( \S+)*|bestmove \S+|checkmate \S+( \S+)*"
 )
 
 
@@ -40,9 +41,10 @@ def write_run(folder: Path, config: Config) -> Path:
 
 
 class Talk:
-    """An engine in this process, with a model, ready."""
+    """An engine in this process, with a model, ready; it plays without search unless it is told to."""
 
     def __init__(self, model: Path, **options: object) -> None:
+        options = {"Search": "false"} | options
         self.lines: list[str] = []
         self.engine = Engine(self.lines.append, str(model))
         self(*(f"setoption name {name} value {value}" for name, value in options.items()), "isready")
@@ -52,11 +54,19 @@ class Talk:
         self.lines.clear()
         for command in commands:
             self.engine.obey(command)
+            self.engine.wait()
         assert all(TO_GUI.fullmatch(line) for line in self.lines), self.lines
         return [line for line in self.lines if not line.startswith("info string")]
 
+    def hear(self, count: int) -> None:
+        """Wait until the thread that thinks has said so many lines since the last commands."""
+        until = time.monotonic() + 60
+        while len(self.lines) < count:
+            assert time.monotonic() < until, self.lines
+            time.sleep(0.001)
+
     def best(self, *commands: str) -> str:
-        (answer,) = [line for line in self(*commands) if not line.startswith("info")]
+        (answer,) = [line for line in self(*commands) if not line.startswith("info ")]
         return answer.removeprefix("bestmove ")
 
     @property

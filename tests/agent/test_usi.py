@@ -7,10 +7,11 @@ import pytest
 from talks import MATE, Talk, write_run
 
 import shogi_env
+from keisei_agent import players
 from keisei_agent.config import Config
 from keisei_agent.usi import engine as usi_engine
 from keisei_agent.usi.engine import serve
-from keisei_agent.usi.thinking import Thinker
+from shogi_env.levels import count_levels
 
 
 @pytest.fixture
@@ -22,29 +23,42 @@ def run(tmp_path: Path, small: Config) -> Path:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (None, "no model: set the option Model to a run's folder, or to a checkpoint RUN/checkpoints/NUMBER"),
         ("missing", "missing is not a readable checkpoint"),
         ("empty", "empty holds no checkpoint"),
         ("damaged.safetensors", "damaged.safetensors is not a readable checkpoint"),
     ],
 )
-def test_without_a_model_it_says_so_and_stops(
-    model: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_without_its_model_it_says_so_and_stops(
+    model: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "damaged.safetensors").write_bytes(b"nonsense\n" * 10)
     lines: list[str] = []
     commands = ["usi", "isready", "position startpos", "go nodes 1"]
-    assert serve(commands, lines.append, str(tmp_path / model) if model else "") == 1
+    assert serve(commands, lines.append, str(tmp_path / model)) == 1
     assert reason in lines[-1] and lines[-1].startswith("info string error: ")
     assert "readyok" not in lines and not any(line.startswith("bestmove") for line in lines)
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_levels_play_without_a_model(run: Path) -> None:
+    lines: list[str] = []
+    one, none = "setoption name Level value 1", "setoption name Level value 0"
+    assert usi_engine.LEVELS == count_levels()
+    assert serve(["isready", one, "isready", "go nodes 8", none, "isready"], lines.append) == 0
+    loaded = [line for line in lines if line.startswith("info string loaded")]
+    assert loaded == [f"info string loaded level {k}" for k in (count_levels(), 1, count_levels())]
+    assert sum(line.startswith("bestmove ") for line in lines) == 1
+    lines.clear()
+    assert serve(["isready", one, "isready"], lines.append, str(run)) == 0
+    assert "info string loaded level 1" in lines, "a level goes before the model"
+
+
 def test_a_failure_while_thinking_ends_it_with_a_reason(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Thinker, "_evaluate", lambda *_: (np.full(30, np.nan), 0.5))
+    nothing = np.full((1, 2187), np.nan, np.float32)
+    monkeypatch.setattr(players, "evaluate_with", lambda network: lambda planes: (nothing, np.zeros(1)))
     lines: list[str] = []
     assert serve(["isready"], lines.append, str(run)) == 1
     assert lines[-1] == "info string error: cannot load the model: the network's answer is not a number"
@@ -85,7 +99,8 @@ def test_go_answers_at_once(run: Path, limits: str) -> None:
 @pytest.mark.parametrize("kind", ["infinite", "ponder", "ponder btime 1000 wtime 1000 byoyomi 0"])
 def test_an_endless_go_waits_for_its_end(run: Path, kind: str, release: str) -> None:
     talk = Talk(run)
-    assert len(talk("position startpos", f"go {kind}")) == 1  # the info line
+    talk("position startpos", f"go {kind}")
+    talk.hear(1)  # the info line
     assert talk("isready", "position startpos moves 7g7f") == ["readyok"]
     best = talk(release)[0]
     assert best.removeprefix("bestmove ") in [str(legal) for legal in shogi_env.Board().legal_moves]

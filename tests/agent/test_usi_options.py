@@ -7,8 +7,10 @@ from talks import Talk, write_run
 
 import shogi_env
 from keisei_agent.config import Config
-from keisei_agent.usi.engine import Engine, EngineError
+from keisei_agent.usi.engine import LEVELS, Engine, EngineError
 from keisei_agent.usi.thinking import Thinker, Thought
+
+START = shogi_env.Board().planes()[None]
 
 
 @pytest.fixture
@@ -22,6 +24,12 @@ def test_options_as_the_gui_sees_them() -> None:
     Engine(lines.append, "/runs/a b").obey("usi")
     assert lines[2:] == [
         "option name Model type filename default /runs/a b",
+        f"option name Level type spin default 0 min 0 max {LEVELS}",
+        "option name Search type check default true",
+        "option name MultiPV type spin default 1 min 1 max 100",
+        "option name USI_Hash type spin default 256 min 16 max 65536",
+        "option name USI_Ponder type check default false",
+        "option name NetworkDelay type spin default 100 min 0 max 10000",
         "option name Temperature type spin default 0 min 0 max 1000",
         "option name ResignValue type spin default 0 min 0 max 100",
         "option name Device type string default cpu",
@@ -71,13 +79,13 @@ def test_a_bad_option_is_named_and_changes_nothing(line: str) -> None:
 def test_option_model(run: Path) -> None:
     older = run / "checkpoints" / "000000000032"
     talk = Talk(run)
-    newest = talk.thinker.network
-    assert talk("isready") == ["readyok"] and talk.thinker.network is newest  # nothing changed
+    newest = talk.thinker
+    assert talk("isready") == ["readyok"] and talk.thinker is newest  # nothing changed
     assert talk(f"setoption name model value {older}", "isready") == ["readyok"]
     assert talk.thinker.about == f"{older} on cpu"
-    assert not th.equal(talk.thinker.network.stem.weight, newest.stem.weight)
+    assert not np.array_equal(talk.thinker.evaluate(START)[0], newest.evaluate(START)[0])
     assert talk("setoption name Model value <empty>", "isready") == ["readyok"]
-    assert th.equal(talk.thinker.network.stem.weight, newest.stem.weight)
+    assert np.array_equal(talk.thinker.evaluate(START)[0], newest.evaluate(START)[0])
 
 
 def test_option_temperature(run: Path) -> None:
@@ -129,7 +137,7 @@ def test_it_resigns_only_a_game_that_goes_on_and_that_counts(
 
 
 def test_option_device(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Talk(run, Device="auto").thinker.device in ("cpu", "cuda", "mps")
+    assert Talk(run, Device="auto").thinker.about.rpartition(" on ")[2] in ("cpu", "cuda", "mps")
     with pytest.raises(EngineError, match="device cuda:999: "):
         Talk(run, Device="cuda:999")
 
