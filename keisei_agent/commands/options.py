@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from keisei_agent.console import Parser, count, duration, missing_extra, nearest, whole
 
-_LONG_ONLY = ("callbacks", "compile", "precision")
+_LONG_ONLY = ("callbacks", "compile", "init_from", "precision")
 """Settings outside all sections that have no short form."""
 _EPILOG = """any setting, as --SECTION.NAME (--print-config shows them all, with what they mean):
   --ppo.learning-rate 3e-4   --ppo.target-kl none   --league.players random greedy   --compile
@@ -17,7 +17,8 @@ _EPILOG = """any setting, as --SECTION.NAME (--print-config shows them all, with
 examples:
   keisei-train --preset tiny
   keisei-train --config run.yaml --max-time 4h --run-name first
-  keisei-train --resume runs/first --max-time 8h"""
+  keisei-train --resume runs/first --max-time 8h
+  keisei-train --init-from runs/pretrained --run-name second"""
 
 
 @dataclass
@@ -109,7 +110,7 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
 
 def read_options(parser: Parser, arguments: Sequence[str]) -> Options:
     """Return what the arguments say; ends the program with status 2 in one line if that makes no sense."""
-    rest, words = _split(arguments)
+    rest, words = split_settings(arguments)
     options, unknown = parser.parse_known_args(rest, Options(words=words))
     if unknown:
         _refuse(parser, unknown[0])
@@ -143,7 +144,7 @@ def read_settings(parser: Parser, options: Options) -> dict[str, Any]:
     return settings
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+def split_settings(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     """Take out the settings that have no short form, each with the words up to the next option.
 
     Underscores in options become hyphens, so that what a sweep of Weights & Biases passes is understood.

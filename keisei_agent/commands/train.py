@@ -1,15 +1,15 @@
 """`keisei-train`. Only the standard library is imported until the arguments are known to make sense."""
 
-import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keisei_agent.commands.log_lines import log_on_stdout
 from keisei_agent.commands.options import Options, build_parser, read_options, read_settings
 from keisei_agent.console import INTERRUPTED, Parser, missing_extra, never_fail_on_encoding
 
@@ -56,7 +56,7 @@ def _run(options: Options, parser: Parser) -> int:
     # of the processes that torchrun starts, the first one speaks
     speaks = display != "off" and os.environ.get("RANK", "0") == "0"
     try:
-        with _log_on_stdout() if speaks else nullcontext():
+        with log_on_stdout() if speaks else nullcontext():
             run = start()
     except Exception as error:
         return _tell_failure(error, parser)
@@ -138,33 +138,6 @@ def _print_summary(run: "Run") -> None:
 def _quoted(path: Path) -> str:
     text = str(path)
     return f'"{text}"' if " " in text else text
-
-
-class _StdoutHandler(logging.Handler):
-    """Prints log lines to whatever stdout is now: a progress bar replaces it while it runs."""
-
-    on_terminal = True
-    """The live view shows the lines itself: `callbacks.display`."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            print(self.format(record), flush=True)
-        except Exception:
-            self.handleError(record)
-
-
-@contextmanager
-def _log_on_stdout() -> Iterator[None]:
-    """Show the package's log, and nothing else's."""
-    package = logging.getLogger("keisei_agent")
-    handler, propagate = _StdoutHandler(), package.propagate
-    package.addHandler(handler)
-    package.propagate = False
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
-        package.propagate = propagate
 
 
 if __name__ == "__main__":

@@ -55,6 +55,9 @@ class Config(Settings):
     max_time: float | None = Field(default=600.0, gt=0)
     """Seconds of learning (or a text such as 90s, 10m, 1h30m) after which the running rollout is the last;
     None sets no limit, which is the default where total_timesteps is given."""
+    init_from: str | None = None
+    """Weights to start with: a run, a checkpoint or a network file whose network has this run's shape; None
+    for fresh ones."""
     eval_games: int = Field(default=200, ge=0, le=100_000)
     """Games against random before and after; 0 plays none."""
     callbacks: Words = ()

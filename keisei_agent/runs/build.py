@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from keisei_agent.callbacks.profile import ProfileCallback
 from keisei_agent.callbacks.stop import MaxTimeCallback
 from keisei_agent.callbacks.tracking import TrackingCallback
 from keisei_agent.config import Config, ConfigError
+from keisei_agent.files.storage import CheckpointError
+from keisei_agent.files.weights import find_weights, load_weights
 from keisei_agent.league.league import League
 from keisei_agent.league.pool import Pool
 from keisei_agent.learning import distributed
@@ -71,6 +73,7 @@ def check(config: Config, folder: Path | None = None) -> None:
     _check_players("league.players", config.league.players)
     if folder is not None:
         RunFolder(folder).refuse_used()
+        find_start(config)
 
 
 def _check_parts(config: Config) -> None:
@@ -134,8 +137,17 @@ def build_env(config: Config, league: League | None = None) -> VecEnv:
     )
 
 
-def build_model(config: Config, env: VecEnv, device: str | None = None) -> SelfPlayPPO:
-    """Return the learner with a fresh network, on a device, None for that of the settings."""
+def build_model(
+    config: Config, env: VecEnv, device: str | None = None, *, start: Mapping[str, th.Tensor] | None = None
+) -> SelfPlayPPO:
+    """Return the learner, on a device.
+
+    Args:
+        config: the settings.
+        env: its games.
+        device: None for that of the settings.
+        start: weights of its network by name, as `find_start` returns them; None for fresh ones.
+    """
     device = doctor.resolve_device(config.device) if device is None else device
     if device == "cpu":
         keep_freed_memory()
@@ -155,13 +167,35 @@ def build_model(config: Config, env: VecEnv, device: str | None = None) -> SelfP
     )
     # stable-baselines3 has seeded the games of every process alike
     env.seed(config.seed + distributed.rank() * config.env.n_envs)
+    assert isinstance(model.policy, NetworkPolicy)
+    if start is not None:
+        model.policy.network.load_state_dict(dict(start))
     distributed.align(model.policy, config.seed)
     model.max_time = config.max_time
     model.measure_layers = config.log.layers
     if config.compile:
-        assert isinstance(model.policy, NetworkPolicy)
         model.policy.compile_network()
     return model
+
+
+def find_start(config: Config) -> Mapping[str, th.Tensor] | None:
+    """Return the weights that a new run starts with, by their names; None for fresh ones.
+
+    Raises:
+        ConfigError: there are none, or they are of another network.
+    """
+    if config.init_from is None:
+        return None
+    try:
+        found = load_weights(find_weights(Path(config.init_from)))
+    except CheckpointError as error:
+        raise ConfigError(f"init_from: {error}") from None
+    theirs = found.network.model_dump() | {"observation": found.observation}
+    ours = config.network.model_dump() | {"observation": config.env.observation}
+    other = [f"{name} {theirs[name]!r}, not {ours[name]!r}" for name in theirs if theirs[name] != ours[name]]
+    if other:
+        raise ConfigError(f"init_from = {config.init_from!r}: its network has {', '.join(other)}")
+    return found.tensors
 
 
 def build_logger(config: Config, folder: RunFolder | None) -> Logger:

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 FIXED = (
     "algo",
     "seed",
+    "init_from",
     "env.n_envs",
     "env.max_plies",
     "env.observation",

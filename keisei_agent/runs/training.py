@@ -30,6 +30,7 @@ from keisei_agent.runs.build import (
     build_model,
     check,
     close_logger,
+    find_start,
 )
 from keisei_agent.runs.run import Run
 from keisei_agent.runs.run_folder import RunFolder, new_path, with_name
@@ -212,7 +213,7 @@ def _learn(config: Config, device: str, saver: RunSaver, extras: _Extras, stack:
         stack.callback(league.pool.close)
     mine = distributed.share(config)
     env = stack.enter_context(closing(build_env(mine, league)))
-    model = build_model(mine, env, device)
+    model = build_model(mine, env, device, start=None if saver.resumed else find_start(config))
     model.set_logger(build_logger(config, folder))
     stack.callback(close_logger, model.logger)
     own = build_callbacks(config, folder, league, profile=extras.profile)
@@ -239,7 +240,7 @@ def _follow(config: Config, device: str, saver: RunSaver, stack: ExitStack) -> R
     """Learn beside the first of several processes, which evaluates, saves and tells."""
     mine = distributed.share(config)
     env = stack.enter_context(closing(build_env(mine)))
-    model = build_model(mine, env, device)
+    model = build_model(mine, env, device, start=None if saver.resumed else find_start(config))
     model.set_logger(build_logger(config, None))
     guard = Guard([CheckpointCallback(config.checkpoint.every, saver)])
     saver.attach(model, guard.callbacks)

@@ -1,0 +1,1 @@
+"""Supervised learning from games: `keisei-pretrain`."""
