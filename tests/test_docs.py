@@ -42,6 +42,7 @@ def test_console_examples(tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
@@ -49,6 +50,7 @@ def test_console_examples(tmp_path):
         assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "first.zip",
+        "games.csa",
         "games.jsonl",
         "ratings.csv",
         "runs",

@@ -25,6 +25,11 @@ COMMANDS = {
         "train a player by self-play",
         "keisei train --preset tiny --run-name first",
     ),
+    "pretrain": Command(
+        "pretrain",
+        "teach a network from records of games",
+        "keisei pretrain records/*.csa --min-rating 3000",
+    ),
     "match": Command(
         "match",
         "let players play each other",
@@ -39,6 +44,16 @@ COMMANDS = {
         "usi",
         "make a trained player a USI engine for shogi GUIs",
         "keisei usi --install engines/first --model runs/first",
+    ),
+    "play": Command(
+        "play",
+        "play against a player in the terminal",
+        "keisei play search:runs/first --color white",
+    ),
+    "kifu": Command(
+        "kifu",
+        "look at game records, check them, convert them",
+        "keisei kifu convert runs/first/games.jsonl first.csa",
     ),
     "export": Command(
         "export",

@@ -69,7 +69,7 @@ def test_a_commands_status_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_command_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["tran"]) == 2
     assert capsys.readouterr().err == (
-        "keisei: unknown command 'tran', did you mean train? (known: train, match, rate, usi, export)\n"
+        f"keisei: unknown command 'tran', did you mean train? (known: {', '.join(commands.COMMANDS)})\n"
     )
 
 
