@@ -51,6 +51,7 @@ COMMANDS = {
     "shogi_env": ["-m", "shogi_env", "--help"],
     "warmup": ["-m", "shogi_env", "warmup"],
     "human": ["-c", SHOW_A_GAME],
+    "keisei-play": [*script("keisei-play"), "--level", "1"],
 }
 AGENT_COMMANDS = {f"{name} --help": [*script(name), "--help"] for name in SCRIPTS} | {
     "keisei-train --doctor": [*script("keisei-train"), "--doctor"],
@@ -59,7 +60,9 @@ AGENT_COMMANDS = {f"{name} --help": [*script(name), "--help"] for name in SCRIPT
 }
 NEED_THE_EXTRA = {
     "keisei-train": [],
-    "keisei-usi": [],
+    "keisei-usi": ["--model", "nothing"],
+    "keisei-pretrain": ["nothing.csa"],
+    "keisei-play": ["checkpoint:nothing"],
     "keisei-match": ["random", "checkpoint:nothing"],
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from keisei_agent.console import INTERRUPTED, Parser, never_fail_on_encoding
+from keisei_agent.console import INTERRUPTED, Parser, missing_extra, never_fail_on_encoding
 from keisei_agent.usi.engine import serve
 
 
@@ -18,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if options.model and (missing := missing_extra()):
+        parser.error(missing)
     model = str(options.model.absolute()) if options.model else ""
     if options.install is not None:
         from keisei_agent.usi.install import InstallError, install

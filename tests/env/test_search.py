@@ -102,7 +102,7 @@ def settle(node, child):
 
 @pytest.mark.parametrize("sfen", [None, MIDDLE, *(row["sfen"] for row in MATES[::6])])
 def test_visits_are_those_of_a_plain_implementation(sfen):
-    board, simulations = Board(sfen), few(150)
+    board, simulations = Board(sfen), few(60)
     root = PlainNode(board)
     while root.visits < simulations and not (root.certain and root.visits):
         simulate(root, board)
