@@ -12,73 +12,19 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from keisei_agent.usi.limits import Clock, parse_limits
+from keisei_agent.usi.options import ascii_or_empty, declare_options
 
 if TYPE_CHECKING:
     from keisei_agent.usi.searching import Searcher
     from keisei_agent.usi.thinking import Game, Thinker
     from shogi_env import Board
 
-LEVELS = 3
-"""`shogi_env.levels.count_levels`, which is too slow to ask before `isready`."""
 RESIGN_AFTER = 3
 """Own moves in a row with a win probability below ResignValue before the engine resigns."""
 _SIGN_EVERY = 5.0  # seconds between signs of life; YaneuraOu's interval
-
-
-class Option(NamedTuple):
-    """An engine option as a GUI sees it."""
-
-    name: str
-    kind: str
-    default: str
-    low: int = 0
-    high: int = 0
-    pattern: str = ".*"
-
-    def declare(self) -> str:
-        """Return the line for `usi`.
-
-        Nobody knows a GUI's encoding, so a default that is not ASCII is shown as empty, which
-        means the default anyway.
-        """
-        shown = _ascii_or_empty(self.default)
-        bounds = f" min {self.low} max {self.high}" if self.kind == "spin" else ""
-        return f"option name {self.name} type {self.kind} default {shown or '<empty>'}{bounds}"
-
-    def check(self, value: str) -> str:
-        """Return the value to use: an empty one stands for the default.
-
-        Raises:
-            ValueError: the option cannot have this value.
-        """
-        if value in ("", "<empty>"):
-            return self.default
-        if self.kind == "spin":
-            if not (re.fullmatch(r"[+-]?\d{1,9}", value) and self.low <= int(value) <= self.high):
-                raise ValueError(f"{self.name} is a whole number from {self.low} to {self.high}")
-        elif not re.fullmatch(self.pattern, value):
-            raise ValueError(f"{self.name} matches {self.pattern}")
-        return value
-
-
-def declare_options(model: str) -> tuple[Option, ...]:
-    """Return the engine's options; `model` is the default of the first."""
-    return (
-        Option("Model", "filename", model),
-        Option("Level", "spin", "0", 0, LEVELS),
-        Option("Search", "check", "true", pattern="true|false"),
-        Option("MultiPV", "spin", "1", 1, 100),
-        Option("USI_Hash", "spin", "256", 16, 65536),
-        Option("USI_Ponder", "check", "false", pattern="true|false"),
-        Option("NetworkDelay", "spin", "100", 0, 10_000),
-        Option("Temperature", "spin", "0", 0, 1000),
-        Option("ResignValue", "spin", "0", 0, 100),
-        Option("Device", "string", "cpu", pattern=r"auto|cpu|mps|cuda(:\d+)?"),
-        Option("Threads", "spin", "1", 1, 512),
-    )
 
 
 class EngineError(Exception):
@@ -111,7 +57,7 @@ class Engine:
         self._say = say
         self._fail = fail
         self.failure: Exception | None = None
-        label = _ascii_or_empty(Path(model).name.removesuffix(".safetensors"))
+        label = ascii_or_empty(Path(model).name.removesuffix(".safetensors"))
         self.name = f"Keisei {importlib.metadata.version('keisei')} {label}".strip()
         self.options = {option.name.lower(): option for option in declare_options(model)}
         self.values = {option.name: option.default for option in self.options.values()}
@@ -378,7 +324,3 @@ def _log(text: str) -> None:
 
 def _one_line(text: object) -> str:
     return " ".join(str(text).split()) or type(text).__name__
-
-
-def _ascii_or_empty(text: str) -> str:
-    return text if text.isascii() else ""

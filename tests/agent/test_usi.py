@@ -11,6 +11,7 @@ from keisei_agent import players
 from keisei_agent.config import Config
 from keisei_agent.usi import engine as usi_engine
 from keisei_agent.usi.engine import serve
+from keisei_agent.usi.options import LEVELS
 from shogi_env.levels import count_levels
 
 
@@ -44,7 +45,7 @@ def test_without_its_model_it_says_so_and_stops(
 def test_levels_play_without_a_model(run: Path) -> None:
     lines: list[str] = []
     one, none = "setoption name Level value 1", "setoption name Level value 0"
-    assert usi_engine.LEVELS == count_levels()
+    assert LEVELS == count_levels()
     assert serve(["isready", one, "isready", "go nodes 8", none, "isready"], lines.append) == 0
     loaded = [line for line in lines if line.startswith("info string loaded")]
     assert loaded == [f"info string loaded level {k}" for k in (count_levels(), 1, count_levels())]

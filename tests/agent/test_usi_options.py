@@ -7,7 +7,8 @@ from talks import Talk, write_run
 
 import shogi_env
 from keisei_agent.config import Config
-from keisei_agent.usi.engine import LEVELS, Engine, EngineError
+from keisei_agent.usi.engine import Engine, EngineError
+from keisei_agent.usi.options import LEVELS
 from keisei_agent.usi.thinking import Thinker, Thought
 
 START = shogi_env.Board().planes()[None]
