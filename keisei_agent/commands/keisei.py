@@ -48,7 +48,7 @@ COMMANDS = {
     "play": Command(
         "play",
         "play against a player in the terminal",
-        "keisei play search:runs/first --color white",
+        "keisei play --level 1",
     ),
     "kifu": Command(
         "kifu",
@@ -87,8 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _overview() -> list[str]:
     lines = ["Shogi players that learn by self-play. Each command has --help.", ""]
+    width = 2 + max(map(len, COMMANDS))
     for name, command in COMMANDS.items():
-        lines += [f"  keisei {name:<8}{command.what}", f"                   {command.example}"]
+        lines += [f"  keisei {name:<{width}}{command.what}", f"{'':{9 + width}}{command.example}"]
     return lines
 
 
