@@ -74,6 +74,7 @@ def build_parser() -> Parser:
     add("--min-rating", type=float, metavar="X", help="only games in which both are rated so high")
     add("--min-plies", type=whole, default=0, metavar="N", help="only games of so many moves")
     add("--max-plies", type=count, metavar="N", help="only games of at most so many")
+    add("--player", metavar="NAME", help="only the moves of this player, as the records name it")
     add("--skip", type=whole, default=0, metavar="N", help="not the first N positions of a game")
     add("--endings", nargs="+", default=[], metavar="WORD", help="only games that ended so: resignation, ...")
     add("--keep-duplicates", action="store_true", help="the same position and move may come again")
@@ -154,6 +155,7 @@ def _filter(options: argparse.Namespace) -> "Filter":
         max_plies=options.max_plies,
         skip=options.skip,
         min_rating=options.min_rating,
+        player=options.player,
         endings=tuple(known[word] for word in options.endings),
     )
 

@@ -30,12 +30,16 @@ class Filter:
     """Positions at a game's beginning that are left out: everybody plays them alike."""
     min_rating: float | None = None
     """Games of a player with a lower rating, or none, are left out."""
+    player: str | None = None
+    """Only this player's moves are learned, by the name that the records give; None for both sides'."""
     endings: tuple[Ending, ...] = ()
     """Games that ended otherwise are left out; () takes all that have a result."""
 
     def takes(self, game: Kifu) -> bool:
         """Whether to learn from a game."""
         plies, end = len(game.moves), game.end
+        if not any(self.takes_moves(game)):
+            return False
         if plies < self.min_plies or (self.max_plies is not None and plies > self.max_plies):
             return False
         if end is None or (self.endings and end.ending not in self.endings):
@@ -46,6 +50,11 @@ class Filter:
         return self.min_rating is None or all(
             rating is not None and rating >= self.min_rating for rating in ratings
         )
+
+    def takes_moves(self, game: Kifu) -> tuple[bool, bool]:
+        """Whether to learn the moves of Black, and of White."""
+        black, white = (self.player in (None, game.headers.get(side)) for side in ("black", "white"))
+        return black, white
 
 
 _DRAWS = (Ending.REPETITION, Ending.IMPASSE, Ending.MAX_PLIES)
@@ -79,9 +88,9 @@ class RecordSource:
             self.games += 1
             waiting.append(game)
             if len(waiting) == _AT_ONCE:
-                parts.append(_replay(waiting, wanted.skip))
+                parts.append(_replay(waiting, wanted))
                 waiting = []
-        parts.append(_replay(waiting, wanted.skip))
+        parts.append(_replay(waiting, wanted))
         self._rows, self._actions, self._results = (
             np.concatenate([part[k] for part in parts]) for k in range(3)
         )
@@ -105,8 +114,8 @@ class RecordSource:
         )
 
 
-def _replay(games: Sequence[Kifu], skip: int) -> tuple[StateArray, Int16Array, Int8Array]:
-    """Positions, actions and results to the side to move of all moves of some games, game by game."""
+def _replay(games: Sequence[Kifu], wanted: Filter) -> tuple[StateArray, Int16Array, Int8Array]:
+    """Positions, actions and results to the side to move of the moves of some games, game by game."""
     if not games:
         empty = Positions(1)
         return empty.rows[:0], np.empty(0, np.int16), np.empty(0, np.int8)
@@ -115,17 +124,19 @@ def _replay(games: Sequence[Kifu], skip: int) -> tuple[StateArray, Int16Array, I
         len(games), sfens=[game.start for game in games], max_plies=max(longest + 1, 512), declaration="off"
     )
     winners = np.array([_winner(game) for game in games])
+    taken = np.array([wanted.takes_moves(game) for game in games])
     rows, actions, results, owners = [], [], [], []
     for ply in range(longest):
         where = np.array([i for i, game in enumerate(games) if ply < len(game.moves)])
         played = np.array([positions.action(i, games[i].moves[ply]) for i in where.tolist()])
-        if ply >= skip:
-            now = positions.rows[where]
-            rows.append(now)
-            owners.append(where)
-            actions.append(played.astype(np.int16))
-            mine = winners[where]
-            results.append(np.where(mine < 0, 0, np.where(mine == now["turn"], 1, -1)).astype(np.int8))
+        if ply >= wanted.skip:
+            turns = positions.rows["turn"][where]
+            mine = taken[where, turns]
+            owners.append(where[mine])
+            rows.append(positions.rows[where[mine]])
+            actions.append(played[mine].astype(np.int16))
+            won = winners[where] == turns
+            results.append(np.where(winners[where] < 0, 0, np.where(won, 1, -1))[mine].astype(np.int8))
         positions.apply(played, where)
     if not rows:
         return positions.rows[:0], np.empty(0, np.int16), np.empty(0, np.int8)

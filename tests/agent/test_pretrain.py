@@ -93,6 +93,20 @@ def test_skipped_and_duplicate_positions() -> None:
     assert len(RecordSource(games, Filter(skip=1))) == 3
 
 
+def test_the_moves_of_one_player() -> None:
+    games = [
+        game("7g7f 3c3d 2g2f", black="Habu", white="Sato"),
+        game("7g7f 8c8d", Color.WHITE, black="Sato", white="Habu"),
+        game("7g7f 8c8d", black="Sato", white="Kato"),
+    ]
+    source = RecordSource(games, Filter(player="Habu"))
+    samples = source.read(np.arange(len(source)))
+    assert (source.games, source.left_out) == (2, 1)
+    assert samples.rows["turn"].tolist() == [0, 0, 1]
+    assert samples.plies.tolist() == [0, 2, 1] and samples.results.tolist() == [1, 1, 1]
+    assert len(RecordSource(games, Filter())) == 7
+
+
 def test_it_learns_what_it_is_shown(small: Config) -> None:
     lines = ["7g7f 3c3d 2g2f 8c8d", "2g2f 8c8d 2f2e 8d8e", "5g5f 5c5d 2h5h 8b5b"]
     source = RecordSource(
