@@ -8,7 +8,6 @@ from shogi_env import Board, Positions, Termination
 from shogi_env.search.mate import MateSolver
 
 MATES = read_rows("mates.jsonl")
-pytestmark = pytest.mark.nojit
 
 
 def game(sfen, **rules):

@@ -11,7 +11,6 @@ from shogi_env.core.puct import C_BASE, C_INIT, FIRST_PLAY
 from shogi_env.core.tree import DRAWN, LOST, OPEN, WON
 from shogi_env.search.puct import Search
 
-pytestmark = pytest.mark.nojit
 MATES = read_rows("mates.jsonl")
 MIDDLE = "l4S2l/4g1gs1/5p1p1/pr2N1pkp/4Gn3/PP3PPPP/2GPP4/1K7/L3r+s2L w BS2N5Pb 1"
 
@@ -167,6 +166,7 @@ def test_a_batch_searches_as_each_game_alone():
         assert together.choices(i) == alone.choices()
 
 
+@pytest.mark.nojit
 def test_leaves_judged_together_are_counted_exactly():
     games = Positions(1, sfens=MIDDLE)
     search = Search(answer, leaves=16)
