@@ -12,7 +12,7 @@ from stable_baselines3.common.logger import Image
 from keisei_agent.callbacks.due import Due
 from keisei_agent.files.storage import write_atomically
 from shogi_env import Board, Color, Move, Termination
-from shogi_env.core.planes import PIECE_PLANES, PLANES
+from shogi_env.core.planes import PLANES, PLANES_OF
 from shogi_env.types import UInt8Array
 
 logger = logging.getLogger(__name__)
@@ -21,12 +21,12 @@ _PICTURES = 4
 """Positions of a game in its picture, evenly spread, the last one last; two in a row."""
 _HEIGHT = 320
 """Of each, in pixels."""
-_TOLD_APART = ("own pieces", "opponent's pieces", "own hand", "opponent's hand", "white to move")
-"""Planes that every observation has, and that tell positions apart."""
+_TOLD_APART = ("own pieces", "opponent's pieces", "own hand", "opponent's hand")
+"""Planes that every observation has, and that tell a position from all that one move makes of it."""
 _WITHOUT_PICTURES = ("stdout", "log", "json", "csv")
 """Outputs of stable-baselines3 that raise when they are given a picture."""
 _FULL = [plane for group in PLANES if group.name in _TOLD_APART for plane in group.planes]
-_PIECES = [list(PIECE_PLANES).index(plane) for plane in _FULL]
+_SEEN = {len(kind): [list(kind).index(plane) for plane in _FULL] for kind in PLANES_OF.values()}
 
 
 @dataclass
@@ -151,9 +151,8 @@ def draw_game(game: Game) -> UInt8Array:
 
 
 def _is_seen(board: Board, observation: UInt8Array) -> bool:
-    """Whether an observation, uint8[136 or 102, 9, 9], shows the position of a board."""
-    planes = _FULL if len(observation) > len(PIECE_PLANES) else _PIECES
-    return np.array_equal(observation[planes], board.planes()[_FULL])
+    """Whether an observation, uint8[P, 9, 9], shows the position of a board."""
+    return np.array_equal(observation[_SEEN[len(observation)]], board.planes()[_FULL])
 
 
 def _find_answer(board: Board, observation: UInt8Array) -> Move:

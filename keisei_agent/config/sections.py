@@ -64,8 +64,8 @@ class EnvConfig(Settings):
     declaration: Literal["auto", "off"] = "off"
     """Whether the 27-point rule wins games while learning; players that learn without it mate instead of
     marching into the enemy camp.  Matches and evaluations always play by it."""
-    observation: Literal["full", "pieces"] = "full"
-    """Planes the network sees: all, or pieces and hands without the attack maps."""
+    observation: Literal["full", "pieces", "dlshogi"] = "full"
+    """Planes the network sees: all; pieces and hands without the attack maps; or dlshogi's 119."""
     vec_env: Literal["native", "dummy", "subproc"] = "native"
     """Who plays the games: one batch in this process, one game after the other, or worker processes."""
     num_workers: int | None = Field(default=None, ge=1)
