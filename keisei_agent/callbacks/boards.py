@@ -113,7 +113,7 @@ class BoardsCallback(BaseCallback):
     def _first_position(self, column: int) -> str:
         """Where the game starts whose predecessor has just ended; workers tell, as their games are ahead."""
         told: str | None = self.locals["infos"][column].get("next_sfen")
-        return told or self.training_env.env_method("sfen", indices=[column])[0]  # type: ignore[no-any-return]
+        return told or self.training_env.env_method("sfen", indices=[column])[0]
 
     def _follow(self, game: Game) -> None:
         """Take what the last step brought, if the game still runs."""

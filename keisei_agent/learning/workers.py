@@ -20,7 +20,7 @@ from keisei_agent.learning.update import TrainingError
 
 logger = logging.getLogger(__name__)
 
-TRIES = 3
+TRIES = 5
 """Failures in a row, without a rollout between, after which a worker is given up."""
 _LOOK = 1.0
 """Seconds between two looks at who is late."""
