@@ -91,7 +91,7 @@ class WorkersConfig(Settings):
 
     count: int = Field(default=0, ge=0, le=1024)
     """How many, which env.n_envs is divided among; with 0 the learning process plays by itself."""
-    ray_address: str | None = None
+    ray_address: str | None = Field(default=None, pattern=r"^(auto|[^/\s]+:\d{1,5})$")
     """Ray cluster that they run on: auto for the one this machine belongs to, or HOST:PORT; None starts one
     on this machine that ends with the run."""
     required: bool = False

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 _LEAST_STORE = 128 * 2**20
 """Bytes; Ray itself takes no less than 75 MiB."""
+_ROLLOUT_BYTES = 2048
+"""For each decision, planes and masks as bits; the last observations of all games are less."""
+_REACHED_WITHIN = 20.0
+"""Seconds for a connection to a cluster."""
 
 
 class RayCrew:
@@ -112,8 +117,11 @@ class RayCrew:
 def _begin(config: Config) -> None:
     """Join a cluster, or start one on this machine with as many cores as workers."""
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
-    if config.workers.ray_address is not None:
-        ray.init(address=config.workers.ray_address, **quiet)
+    address = config.workers.ray_address
+    if address is not None:
+        if address != "auto":
+            _reach(address)
+        ray.init(address=address, **quiet)
         return
     ray.init(
         address="local",
@@ -124,8 +132,17 @@ def _begin(config: Config) -> None:
     )
 
 
-_ROLLOUT_BYTES = 2048
-"""For each decision, planes and masks as bits; the last observations of all games are less."""
+def _reach(address: str) -> None:
+    """Find out whether anybody listens at HOST:PORT; Ray itself would try for minutes.
+
+    Raises:
+        ConnectionError: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _REACHED_WITHIN).close()
+    except (OSError, OverflowError) as error:  # of a port above 65535
+        raise ConnectionError(f"no cluster at {address}: {error}") from None
 
 
 @contextmanager
