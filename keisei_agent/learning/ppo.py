@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from keisei_agent.config import PPOConfig
 from keisei_agent.learning import distributed
 from keisei_agent.learning.buffer import PackedRolloutBuffer
-from keisei_agent.learning.parts import Stand, move_on, steps_of
+from keisei_agent.learning.parts import Stand, Step, move_on, steps_of
 from keisei_agent.learning.policy import NetworkPolicy
 from keisei_agent.learning.schedules import Scheduled
 from keisei_agent.learning.update import (
@@ -191,17 +192,25 @@ class SelfPlayPPO(MaskablePPO):
             return False
         self._last_obs, self._last_episode_starts = move_on(env, rollouts)
         rollout_buffer.fill([rollout.columns for rollout in rollouts])
-        played_at = self.num_timesteps + rollout_buffer.buffer_size * env.num_envs
-        self.workers.play_ahead(Stand(env, self._last_obs, self._last_episode_starts), played_at)
+        if self.workers.max_staleness:
+            stand = Stand(env, self._last_obs, self._last_episode_starts)
+            self.workers.play_ahead(stand, self.num_timesteps + rollout_buffer.buffer_size * env.num_envs)
         spent["waiting"] += self._lap()
-        for step in steps_of(rollouts, rollout_buffer, self._last_obs, self._last_episode_starts):
+        steps = steps_of(rollouts, rollout_buffer, self._last_obs, self._last_episode_starts)
+        self._tell(env, callback, rollout_buffer, steps)
+        spent["callbacks"] += self._lap()
+        return True
+
+    def _tell(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: PackedRolloutBuffer, steps: Iterator[Step]
+    ) -> None:
+        """Count the steps that were played elsewhere, and tell the callbacks of each."""
+        for step in steps:
             self.num_timesteps += env.num_envs
             callback.update_locals(locals() | step._asdict())
             if not callback.on_step():
                 self.stop_requested = True
             self._update_info_buffer(step.infos, step.dones)
-        spent["callbacks"] += self._lap()
-        return True
 
     def train(self) -> None:
         """Update the policy from the buffer, and record as `train/...` what that was like.

@@ -98,6 +98,7 @@ class Workers:
         patience: seconds after which one that has not started or not brought its part is taken for dead.
 
     Attributes:
+        max_staleness: as given.
         restarts: workers that were started again.
         refused: parts of rollouts that were played with older weights than allowed.
         staleness: updates that the weights of the last rollout lacked, mean over its parts.
@@ -113,10 +114,11 @@ class Workers:
         max_staleness: int = 0,
         patience: float = 600.0,
     ) -> None:
+        self.max_staleness = max_staleness
         self.restarts = self.refused = 0
         self.staleness = 0.0
         self._crew, self._count, self._seed = crew, count, seed
-        self._required, self._max_staleness, self._patience = required, max_staleness, patience
+        self._required, self._patience = required, patience
         self._workers: dict[int, _Worker] = {}
         self._waiting: deque[Order] = deque()
         self._brought: dict[int, Rollout] = {}
@@ -164,10 +166,9 @@ class Workers:
         return rollouts
 
     def play_ahead(self, stand: Stand, at: int) -> None:
-        """Have the parts of the next rollout begun with the weights there are, if rollouts may be stale."""
-        if self._max_staleness:
-            self._order(stand, at)
-            self._hand_out()
+        """Have the parts of the next rollout begun, with the weights there are; arguments as of `collect`."""
+        self._order(stand, at)
+        self._hand_out()
 
     def close(self) -> None:
         """End all workers; a second call does nothing."""
@@ -211,7 +212,7 @@ class Workers:
         order, worker.order, worker.failures = worker.order, None, 0
         if order is None or order.at != self._at:
             return  # the games were begun anew in the meantime
-        if self._version - rollout.version > self._max_staleness:
+        if self._version - rollout.version > self.max_staleness:
             self.refused += 1
             self._waiting.append(order)
             return

@@ -45,7 +45,6 @@ class RayCrew:
 
     def __init__(self, config: Config) -> None:
         self._actor_class = ray.remote(Player)
-        self._config = config
         self._actors: dict[int, Any] = {}
         self._asked: dict[Any, int] = {}  # what is waited for, and whose it is
         self._weights: Any = None
