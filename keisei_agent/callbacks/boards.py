@@ -106,9 +106,14 @@ class BoardsCallback(BaseCallback):
         elif self._wanted and self.locals["dones"].any():
             column = int(self.locals["dones"].argmax())  # its next game has just started
             self._wanted = False
-            self._game = Game(column, self.training_env.env_method("sfen", indices=[column])[0])
+            self._game = Game(column, self._first_position(column))
             self._board = self._game.board()
         return True
+
+    def _first_position(self, column: int) -> str:
+        """Where the game starts whose predecessor has just ended; workers tell, as their games are ahead."""
+        told: str | None = self.locals["infos"][column].get("next_sfen")
+        return told or self.training_env.env_method("sfen", indices=[column])[0]
 
     def _follow(self, game: Game) -> None:
         """Take what the last step brought, if the game still runs."""

@@ -86,6 +86,32 @@ class EnvConfig(Settings):
         return self
 
 
+class WorkersConfig(Settings):
+    """Processes that Ray starts to play parts of the games, each with a copy of the network."""
+
+    count: int = Field(default=0, ge=0, le=1024)
+    """How many, which env.n_envs is divided among; with 0 the learning process plays by itself."""
+    ray_address: str | None = Field(default=None, pattern=r"^(auto|[^/\s]+:\d{1,5})$")
+    """Ray cluster that they run on: auto for the one this machine belongs to, or HOST:PORT; None starts one
+    on this machine that ends with the run."""
+    required: bool = False
+    """Whether a run ends with an error when no worker can be started or all are lost; otherwise the learning
+    process plays on by itself."""
+    max_staleness: int = Field(default=0, ge=0, le=1)
+    """Updates that the weights of a rollout may lack: with 0 workers rest during an update, with 1 they play
+    on meanwhile."""
+    patience: float = Field(default=600.0, gt=0)
+    """Seconds after which a worker that has not started, or not brought its part of a rollout, is taken for
+    dead."""
+
+    @model_validator(mode="after")
+    def _check_count(self) -> Self:
+        for name, value in (("ray_address", self.ray_address), ("required", self.required or None)):
+            if value is not None and not self.count:
+                raise ValueError(f"{name} = {value!r} needs count above 0")
+        return self
+
+
 class NetworkConfig(Settings):
     """The network's shape."""
 

@@ -32,7 +32,9 @@ __all__ = [
     "ScalarVecEnv",
     "SubprocVecEnv",
     "WorkerError",
+    "join_states",
     "make_vec_env",
+    "slice_state",
     "stack_frames",
 ]
 
