@@ -16,6 +16,7 @@ EXTRAS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(
     ("adapter", "module", "library", "extra"),
     [
         ("pettingzoo", "pettingzoo", "PettingZoo", "pettingzoo"),
+        ("openspiel", "pyspiel", "OpenSpiel", "openspiel"),
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(monkeypatch, adapter, module, library, extra):
