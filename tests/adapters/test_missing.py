@@ -17,6 +17,7 @@ EXTRAS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(
     [
         ("pettingzoo", "pettingzoo", "PettingZoo", "pettingzoo"),
         ("openspiel", "pyspiel", "OpenSpiel", "openspiel"),
+        ("rllib", "ray", "RLlib", "rllib"),
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(monkeypatch, adapter, module, library, extra):
