@@ -17,11 +17,14 @@ EXTRAS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(
     [
         ("pettingzoo", "pettingzoo", "PettingZoo", "pettingzoo"),
         ("openspiel", "pyspiel", "OpenSpiel", "openspiel"),
+        ("torchrl", "torchrl", "TorchRL", "torchrl"),
         ("rllib", "ray", "RLlib", "rllib"),
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(monkeypatch, adapter, module, library, extra):
-    monkeypatch.setitem(sys.modules, module, None)
+    loaded = [name for name in sys.modules if name.startswith(f"{module}.")]
+    for name in [module, *loaded]:
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, f"shogi_env.adapters.{adapter}", raising=False)
     with pytest.raises(ImportError) as caught:
         importlib.import_module(f"shogi_env.adapters.{adapter}")

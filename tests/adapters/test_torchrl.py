@@ -22,6 +22,8 @@ from torchrl.envs import (
 )
 from torchrl.envs.utils import check_env_specs
 
+from shogi_env.adapters.torchrl import make_vec_env
+
 
 def masked(base):
     """The environment with the mask of its info, as bool, applied to its actions."""
@@ -51,6 +53,24 @@ def test_a_collector_plays_legal_games():
         ended += int(done.sum())
     collector.shutdown()
     assert ended >= 15
+
+
+def test_native_games():
+    env = make_vec_env(5, max_plies=30)
+    check_env_specs(env)
+    collector = Collector(env, env.rand_action, frames_per_batch=500, total_frames=500)
+    (batch,) = collector
+    collector.shutdown()
+    assert batch.shape == (5, 100) and batch["action_mask"].dtype == torch.bool
+    assert batch["action_mask"].gather(-1, batch["action"][..., None]).all()
+    done = batch["next", "done"].squeeze(-1)
+    follows = ~done[:, :-1]
+    assert done.sum() >= 25
+    assert (batch["next", "reward"].squeeze(-1)[~done] == 0).all()
+    seen, came = batch["observation"][:, 1:], batch["next", "observation"][:, :-1]
+    assert torch.equal(seen[follows], came[follows])
+    changed = (seen != came).flatten(2).any(2)
+    assert changed[~follows].all(), "a game's last position is kept, though the next game has begun"
 
 
 def test_check_env_specs_through_pettingzoo():
