@@ -6,7 +6,7 @@ from pathlib import Path
 from keisei_agent.game import OpenGame
 from shogi_env import Color, Move, ShogiError, kifu
 from shogi_env.arena.players import Player
-from shogi_env.kifu import End, Ending, Kifu, ki2
+from shogi_env.kifu import Ending, Kifu, ki2
 
 HELP = """a move     7g7f, 8h2b+ (promotes), P*5e (drops a pawn)
 moves      your legal moves; moves 7g: those of the piece there, moves P*: a pawn's drops
