@@ -80,8 +80,9 @@ class LiveCallback(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         self._doing = "learning"
-        if time.monotonic() >= self._next:
-            self._write()
+        if self._game is not None:
+            self._look()  # nothing moves until the update is made
+        self._write()
 
     def _on_training_end(self) -> None:
         self._doing = "done"

@@ -1,12 +1,12 @@
 """`keisei-web`: runs, games and a board in the browser."""
 
 import argparse
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from keisei_agent.commands.page import missing_web
 from keisei_agent.console import INTERRUPTED, Parser, never_fail_on_encoding
 
 _EXAMPLES = """examples:
@@ -15,12 +15,6 @@ _EXAMPLES = """examples:
   keisei-web runs --host 0.0.0.0"""
 PORT = 7870
 """Where the page is, unless something else is asked for."""
-
-
-def missing_web() -> str:
-    """What of the extra "web" is missing and how to install it, in one line; empty if nothing is."""
-    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
-    return f'{", ".join(missing)} missing, install the extra: pip install "keisei[web]"' if missing else ""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,10 +49,6 @@ class Limits:
     """Bytes that are taken with one request."""
 
 
-class TooLargeError(Exception):
-    """A request brings more than it may."""
-
-
 class Guard:
     """Refuses what no page of this server asks for, and tells browsers what they must not do.
 
@@ -81,9 +78,6 @@ class Guard:
         try:
             app = answer or self.app
             await app(scope, self._bounded(receive), _with_headers(send))
-        except TooLargeError:
-            too_large = PlainTextResponse(f"more than {self.limits.body} bytes", 413)
-            await too_large(scope, receive, _with_headers(send))
         except TimeoutError:
             pass  # the browser is gone, or asleep: the connection is closed
         finally:
@@ -113,7 +107,7 @@ class Guard:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self.limits.body:
-                raise TooLargeError
+                raise HTTPException(413, f"more than {self.limits.body} bytes")
             return message
 
         return bounded
