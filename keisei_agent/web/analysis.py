@@ -78,7 +78,7 @@ def analyse(board: Board, evaluate: Evaluate, simulations: int) -> dict[str, Any
 def _search(board: Board, evaluate: Evaluate, simulations: int) -> dict[str, Any]:
     search = Search(evaluate, leaves=4)
     search.run(board.snapshot(), np.zeros(1, np.int64), simulations)
-    best = [choice for choice in search.choices() if choice.visits][:_SHOWN]
+    best = [choice for choice in search.choices() if choice.visits or choice.certain][:_SHOWN]
     return {
         "value": _to_black(search.value(), board.turn),
         "visits": search.visits(),

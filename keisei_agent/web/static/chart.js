@@ -73,7 +73,7 @@ export class Chart {
     this.plot = new uPlot({
       width: this.element.clientWidth,
       height: this.height,
-      scales: { x: { time: false }, y: { distr: this.log ? 3 : 1, ...(this.range && !this.log ? { range: this.range } : {}) } },
+      scales: { x: { time: false, range: (_, low, high) => apart(low, high) }, y: this.log ? { distr: 3 } : { range: this.range ?? ((_, low, high) => uPlot.rangeNum(...apart(low, high), 0.1, true)) } },
       axes: [{ ...axis, values: (_, values) => values.map(compact) }, { ...axis, size: 56, values: (_, values) => values.map((value) => (value === null ? "" : compact(value))) }],
       series, bands,
       legend: { live: true },
@@ -119,6 +119,15 @@ export class Chart {
     this.destroyPlot();
     this.lines = [];
   }
+}
+
+/** The ends of a range, moved apart where there is next to nothing between them. */
+function apart(low, high) {
+  if (low === null || high === null) return [0, 1];
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (high - low > 1e-6 * size) return [low, high];
+  const gap = size ? 0.1 * size : 1;
+  return [low - gap, high + gap];
 }
 
 function compact(value) {

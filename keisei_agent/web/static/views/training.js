@@ -30,7 +30,7 @@ export function plan(keys, several, explain) {
       charts.push({ id: name, title: t(name), group, lines: found.map((key) => ({ key, label: labels ? t(labels[wanted.indexOf(key)]) : t(key.split("/").at(-1)) })), about: found.map((key) => `${key}: ${explain(key)}`) });
     }
   }
-  for (const key of [...left].sort()) {
+  for (const key of [...left].sort((a, b) => explain.place(a) - explain.place(b) || (a < b ? -1 : 1))) {
     const found = EVALUATION.exec(key);
     if (found && (found[2] === "score" || found[2] === "value")) {
       const base = `evaluation/${found[1]}`, rated = found[2] === "value";
@@ -47,7 +47,9 @@ export function plan(keys, several, explain) {
 export async function open(place, { rest, lost, current }) {
   const names = (rest[0] ?? "").split(",").filter(Boolean);
   const about = await get(`/static/metrics-${language}.json`);
+  const order = Object.keys(about);
   const explain = (key) => about[key] ?? about[general(key)] ?? DASH;
+  explain.place = (key) => order.findIndex((each) => each === key || each === general(key)); // as METRICS.md has them
   const details = await Promise.all(names.map((name) => get(runPath(name))));
   if (!current()) return null;
   const charts = new Map(), data = new Map();
