@@ -242,6 +242,7 @@ export class Board {
         this.pick(begin);
         const kind = begin.drop ? begin.drop + 16 * this.position.turn : this.position.board[begin.cell];
         ghost = this.piece(kind, 0, 0, 1.1);
+        ghost.classList.add("ghost");
         this.svg.append(ghost);
       }
       if (ghost) {
@@ -253,12 +254,12 @@ export class Board {
       document.removeEventListener("pointermove", move);
       document.removeEventListener("pointerup", end);
       document.removeEventListener("pointercancel", end);
+      ghost?.remove();
       const target = document.elementFromPoint(ended.clientX, ended.clientY);
       if (!ghost) {
         this.selected = wasSelected;
         this.choose(begin);
       } else {
-        ghost.remove();
         if (target?.classList.contains("hit") && this.svg.contains(target)) this.go(hitOf(target).cell);
         else this.pick(null);
       }
