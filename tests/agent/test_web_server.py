@@ -153,6 +153,24 @@ def test_the_live_game_is_the_file(root: Path) -> None:
     assert news["live"] == json.loads((root / "first/live.json").read_text())
 
 
+def test_weights_are_never_sent(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "secret-of-the-environment")
+    weights = (root / "first/final.safetensors").read_bytes()[-256:]
+    run = "/api/runs/first"
+    paths = ["/", "/api/about", "/api/runs", run, f"{run}/curves", f"{run}/games", f"{run}/games/0"]
+    paths += [
+        f"{run}/strength",
+        "/api/players",
+        "/api/drawing",
+        f"{run}/final.safetensors",
+        f"{run}/checkpoints",
+    ]
+    with asking(root) as client:
+        for path in paths:
+            answer = client.get(path).content
+            assert weights not in answer and b"secret-of-the-environment" not in answer, path
+
+
 def test_states(root: Path, small: Config, tmp_path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("playwright")
-
-from conftest import SETTINGS, Tab, start_site, train
+from pages import SETTINGS, Tab, start_site, train
 
 from shogi_env import Board
 

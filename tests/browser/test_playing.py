@@ -5,15 +5,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("playwright")
-
-from conftest import Site, Tab
+from pages import Site, Tab
 from playwright.sync_api import Page
 
+from keisei_agent.game import OpenGame
 from shogi_env import Board, Move
 from shogi_env.arena.players import make_player
-
-from keisei_agent.game import OpenGame
 
 OpenTab = Callable[..., Tab]
 LETTERS = "PLNSBRGK"
@@ -61,7 +58,8 @@ def make_move(page: Page, usi: str, legal: list[str], *, how: str = "click") -> 
 def wait_for(page: Page, site: Site, plies: int) -> dict[str, Any]:
     """Wait until the page shows that so many plies were played, or that the game is over."""
     page.wait_for_function(
-        "(plies) => document.querySelectorAll('.moves li').length >= plies || document.querySelector('.status').dataset.end",
+        "(plies) => document.querySelectorAll('.moves li').length >= plies"
+        " || document.querySelector('.status').dataset.end",
         arg=plies,
         timeout=60_000,
     )

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("playwright")
-
-from conftest import Site, Tab
+from pages import Site, Tab
 
 from shogi_env import Board
 from shogi_env.arena.rating import rate
@@ -216,12 +214,17 @@ def test_the_board_is_the_drawing(site: Site, open_tab: OpenTab) -> None:
     )
     found = page.evaluate(
         """() => [...document.querySelectorAll('svg.board use')].flatMap((use) => {
-            const id = use.getAttribute('href').slice(1), [, x, y, , s] = /translate\\(([-\\d.]+) ([-\\d.]+)\\)( scale\\(([\\d.]+)\\))?/.exec(use.getAttribute('transform')) ?? [];
+            const numbers = (one) => one.getAttribute('transform').match(/-?[\\d.e-]+/g).map(Number);
             const of = (one, dx, dy, scale) => {
-                const m = one.getAttribute('transform').match(/-?[\\d.e-]+/g).map(Number);
-                return [one.getAttribute('href').slice(1), one.getAttribute('fill'), ...[m[0] * scale, m[3] * scale, m[4] * scale + dx, m[5] * scale + dy]];
+                const [width, , , height, x, y] = numbers(one);
+                const name = one.getAttribute('href').slice(1);
+                return [name, one.getAttribute('fill'), width * scale, height * scale,
+                        x * scale + dx, y * scale + dy];
             };
-            return id.startsWith('piece-') ? [...document.getElementById(id).children].map((one) => of(one, Number(x), Number(y), Number(s ?? 1))) : [of(use, 0, 0, 1)];
+            const id = use.getAttribute('href').slice(1);
+            if (!id.startsWith('piece-')) return [of(use, 0, 0, 1)];
+            const [x, y, scale = 1] = numbers(use);
+            return [...document.getElementById(id).children].map((one) => of(one, x, y, scale));
         })"""
     )
 
@@ -243,7 +246,8 @@ def test_an_analysis(site: Site, open_tab: OpenTab) -> None:
     page.locator("#sfen").fill("4k4/9/4P4/9/9/9/9/9/4K4 b G 1")
     page.get_by_role("button", name="Set").click()
     page.wait_for_function(
-        "() => document.querySelectorAll('.shares li').length > 0 && document.querySelector('#sfen').value.startsWith('4k4')"
+        "() => document.querySelectorAll('.shares li').length > 0"
+        " && document.querySelector('#sfen').value.startsWith('4k4')"
     )
     page.locator(".chooser select").nth(1).select_option("64")
     page.get_by_text("mate in 1").wait_for()
