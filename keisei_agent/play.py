@@ -3,13 +3,10 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
-from shogi_env import Board, Color, Move, Positions, ShogiError, kifu
-from shogi_env.arena.games import ENDINGS
+from keisei_agent.game import OpenGame
+from shogi_env import Color, Move, ShogiError, kifu
 from shogi_env.arena.players import Player
-from shogi_env.kifu import End, Ending, Kifu, Node, ki2
-from shogi_env.opponents import RESIGN
+from shogi_env.kifu import Ending, Kifu, ki2
 
 HELP = """a move     7g7f, 8h2b+ (promotes), P*5e (drops a pawn)
 moves      your legal moves; moves 7g: those of the piece there, moves P*: a pawn's drops
@@ -29,7 +26,7 @@ _WORDS = {
 }
 
 
-class Game:
+class Game(OpenGame):
     """A person's game against a player.
 
     Args:
@@ -45,19 +42,9 @@ class Game:
     def __init__(
         self, player: Player, color: Color, start: str | None = None, *, seed: int | None = None
     ) -> None:
+        super().__init__(start, seed=seed)
         self.player = player
         self.color = color
-        self.board = Board(start, declaration="off")
-        self.end: End | None = None
-        """How the game ended; None while it goes on."""
-        self._start = self.board.sfen()
-        self._random = np.random.default_rng(seed)
-        self._note_end()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the game has ended."""
-        return self.end is not None
 
     def answer(self, text: str) -> Iterator[str]:
         """Do what a person typed; yield what there is to say, line by line."""
@@ -80,14 +67,12 @@ class Game:
         """
         if self.is_over or self.board.turn == self.color:
             return
-        if self.board.can_declare():
-            self.end = End(Ending.DECLARATION, self.board.turn)
-        else:
-            move = self._ask()
+        if not self.declare():
+            move = self.ask(self.player)
             if move is None:
-                self.end = End(Ending.RESIGNATION, self.color)
+                self.resign(self.color.other)
             else:
-                yield f"{self.player.name} plays {self._push(move)}"
+                yield f"{self.player.name} plays {move} {self.push(move)}"
         yield from self._position()
 
     def begin(self) -> Iterator[str]:
@@ -109,32 +94,10 @@ class Game:
             return f"The game is drawn {how}."
         return f"{'You win' if self.end.winner == self.color else f'{self.player.name} wins'} {how}."
 
-    def _ask(self) -> Move | None:
-        """What the player would play here, None if it resigns."""
-        games = Positions(1, sfens=self._start, declaration="off")
-        games.seed(self._random.integers(1, 2**64, 1, np.uint64))
-        for move in self.board.moves:
-            games.apply([games.action(0, move)])
-        action = int(self.player.choose(games, games.everyone)[0])
-        return None if action == RESIGN else self.board.move(action)
-
-    def _push(self, move: Move) -> str:
-        """Play a move; return it in both notations."""
-        before = self.board.moves[-1] if self.board.moves else None
-        text = f"{move} {ki2.format_move(self.board, move, before)}"
-        self.board.push(move)
-        self._note_end()
-        return text
-
-    def _note_end(self) -> None:
-        outcome = self.board.outcome()
-        if outcome is not None:
-            self.end = End(ENDINGS[outcome.termination], outcome.winner)
-
     def _play(self, text: str) -> Iterator[str]:
         try:
             move = Move.from_usi(text)
-            played = self._push(move)
+            played = f"{move} {self.push(move)}"
         except ShogiError as error:
             yield f"{str(error).rsplit(': ', 1)[0]}. Type moves for what is legal, help for the rest."
             return
@@ -161,7 +124,7 @@ class Game:
         if self.is_over:
             yield "The game is over."
             return
-        move = self._ask()
+        move = self.ask(self.player)
         before = self.board.moves[-1] if self.board.moves else None
         yield f"Perhaps {move} {ki2.format_move(self.board, move, before)}" if move else "It would resign."
 
@@ -170,9 +133,7 @@ class Game:
         if self.board.ply < mine:
             yield "There is no move of yours to take back."
             return
-        for _ in range(mine):
-            self.board.pop()
-        self.end = None
+        self.take_back(mine)
         yield from self._position()
 
     def _save(self, rest: list[str]) -> Iterator[str]:
@@ -180,35 +141,27 @@ class Game:
             yield "Say where: save game.kif"
             return
         try:
-            kifu.save(Path(rest[0]), [self.record()])
+            kifu.save(Path(rest[0]), [self._record()])
         except (ValueError, OSError) as error:
             yield f"Not saved: {error}"
             return
         yield f"Saved {rest[0]}."
 
     def _declare(self, rest: list[str]) -> Iterator[str]:
-        if self.is_over or self.board.turn != self.color or not self.board.can_declare():
+        if self.board.turn != self.color or not self.declare():
             yield "You cannot declare: it takes the king and ten other pieces in the camp, no check, and"
             yield "28 points as Black, 27 as White (rooks and bishops count 5, others 1, in hand too)."
             return
-        self.end = End(Ending.DECLARATION, self.color)
         yield self._result()
 
     def _resign(self, rest: list[str]) -> Iterator[str]:
         if not self.is_over:
-            self.end = End(Ending.RESIGNATION, self.color.other)
+            self.resign(self.color)
         yield self._result()
 
-    def record(self) -> Kifu:
-        """The game so far, as a record."""
+    def _record(self) -> Kifu:
         names = {self.color: "You", self.color.other: self.player.name}
-        game = Kifu(self._start, {"black": names[Color.BLACK], "white": names[Color.WHITE]})
-        node = game.root
-        for move in self.board.moves:
-            node.next.append(Node(move))
-            node = node.next[0]
-        node.end = self.end or End(Ending.INTERRUPTED)
-        return game
+        return self.record(names[Color.BLACK], names[Color.WHITE])
 
 
 def _name(color: Color) -> str:

@@ -50,6 +50,11 @@ COMMANDS = {
         "play against a player in the terminal",
         "keisei play --level 1",
     ),
+    "web": Command(
+        "web",
+        "watch runs, replay games and play, in the browser",
+        "keisei web runs",
+    ),
     "kifu": Command(
         "kifu",
         "look at game records, check them, convert them",

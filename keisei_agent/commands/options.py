@@ -18,6 +18,7 @@ examples:
   keisei-train --preset tiny
   keisei-train --config run.yaml --max-time 4h --run-name first
   keisei-train --resume runs/first --max-time 8h
+  keisei-train --web --web.port 8000
   keisei-train --init-from runs/pretrained --run-name second"""
 
 
@@ -112,6 +113,8 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
     add("evaluation.opponents", "--eval-opponents", nargs="+", metavar="PLAYER", help=players)
     view = "show the live view, whatever stdout is (default: on a terminal)"
     add("log.display", "-P", "--progress", nargs=0, const="rich", help=view)
+    page = 'show the run in the browser; needs the extra "web" (docs/web.md)'
+    add("web.enabled", "--web", nargs=0, const=True, help=page)
     add("log.track", "--track", nargs="?", const="wandb", metavar="wandb", help="send metrics there as well")
 
 

@@ -4,17 +4,37 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from keisei_agent.commands.log_lines import log_on_stdout
 from keisei_agent.commands.options import Options, build_parser, read_options, read_settings
+from keisei_agent.commands.page import missing_web, page_beside
 from keisei_agent.console import INTERRUPTED, Parser, missing_extra, never_fail_on_encoding
 
 if TYPE_CHECKING:
+    from keisei_agent.config import Config
+    from keisei_agent.config.sections import WebConfig
     from keisei_agent.runs.run import Run
+
+
+_SHOWN = ("log.display", "web.enabled", "web.host", "web.port")
+"""Settings that are read before a run is resumed."""
+_NO_PAGE = {"web.enabled": False}
+
+
+class _Plan(NamedTuple):
+    """What is about to begin."""
+
+    start: "Callable[[bool], Run]"
+    """Begins it; False for a run without what only the page reads."""
+    display: str
+    """How it shows itself, as `log.display`."""
+    web: "WebConfig"
+    runs: Path
+    """The folder that its own is in."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,16 +68,18 @@ def _run(options: Options, parser: Parser) -> int:
     from keisei_agent.config import ConfigError
 
     try:
-        start, display = _prepare(options, parser)
+        plan = _prepare(options, parser)
     except ConfigError as error:
         parser.error(str(error))
-    if start is None:
+    if plan is None:
         return 0
-    # of the processes that torchrun starts, the first one speaks
-    speaks = display != "off" and os.environ.get("RANK", "0") == "0"
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts, this one speaks
+    speaks = plan.display != "off" and first
     try:
-        with log_on_stdout() if speaks else nullcontext():
-            run = start()
+        with ExitStack() as stack:
+            page = plan.web.enabled and first and stack.enter_context(page_beside(plan.web, plan.runs))
+            stack.enter_context(log_on_stdout() if speaks else nullcontext())
+            run = plan.start(page or not plan.web.enabled)
     except Exception as error:
         return _tell_failure(error, parser)
     if speaks:
@@ -65,42 +87,51 @@ def _run(options: Options, parser: Parser) -> int:
     return INTERRUPTED if run.interrupted else 0
 
 
-def _prepare(options: Options, parser: Parser) -> "tuple[Callable[[], Run] | None, str]":
-    """Check what can be checked without torch, and load what it takes.
-
-    Returns:
-        What begins it, None if none was asked for, and how it shows itself, as `log.display`.
+def _prepare(options: Options, parser: Parser) -> _Plan | None:
+    """Check what can be checked without torch, and load what it takes; None if nothing is to begin.
 
     Raises:
         ConfigError: the settings make no sense.
     """
-    from keisei_agent.config import load_changes, load_config, to_yaml
+    from keisei_agent.config import load_changes, load_config, to_yaml, with_changes
 
     settings = read_settings(parser, options)
     if options.resume is not None:
         changes = load_changes(preset=options.preset, file=options.config, settings=settings)
         from keisei_agent.runs.training import resume  # slow: torch
 
-        again = partial(resume, options.resume, changes, inexact=options.inexact, profile=options.profile)
-        return again, changes.get("log.display") or _stored_display(options.resume)
+        again = partial(resume, options.resume, inexact=options.inexact, profile=options.profile)
+        folder, stored = _stored(options.resume)
+        config = with_changes(stored, {name: changes[name] for name in changes if name in _SHOWN})
+        return _Plan(
+            lambda page: again(changes if page else {**changes, **_NO_PAGE}),
+            config.log.display,
+            config.web,
+            folder.absolute().parent,
+        )
     config = load_config(preset=options.preset, file=options.config, settings=settings)
     if options.print_config:
         print(to_yaml(config), end="")
-        return None, config.log.display
+        return None
     from keisei_agent.runs.training import train
 
-    new = partial(train, config, options.run_dir, name=options.run_name, profile=options.profile)
-    return new, config.log.display
+    new = partial(train, folder=options.run_dir, name=options.run_name, profile=options.profile)
+    return _Plan(
+        lambda page: new(config if page else with_changes(config, _NO_PAGE)),
+        config.log.display,
+        config.web,
+        Path("runs") if options.run_dir is None else options.run_dir.absolute().parent,
+    )
 
 
-def _stored_display(path: Path) -> str:
-    """How a run shows itself, from a path to its folder or to one of its checkpoints."""
-    from keisei_agent.config import ConfigError, load_config
+def _stored(path: Path) -> "tuple[Path, Config]":
+    """A run's folder and settings, from a path to it or to one of its checkpoints."""
+    from keisei_agent.config import Config, ConfigError, load_config
 
     for folder in (path, *path.absolute().parents[:2]):
         with suppress(ConfigError):
-            return load_config(file=folder / "config.yaml").log.display
-    return "auto"  # resuming will say what is wrong
+            return folder, load_config(file=folder / "config.yaml")
+    return path, Config()  # resuming will say what is wrong
 
 
 def _tell_failure(error: Exception, parser: Parser) -> int:
@@ -133,6 +164,8 @@ def _print_summary(run: "Run") -> None:
     if (run.folder / "tensorboard").exists():
         print(f"Curves:       tensorboard --logdir {_quoted(run.folder / 'tensorboard')}")
         print("              then open http://localhost:6006 in a browser")
+        if not missing_web():
+            print(f"Page:         keisei-web {_quoted(run.folder.parent)}")
 
 
 def _quoted(path: Path) -> str:

@@ -17,6 +17,7 @@ from keisei_agent.config.sections import (
     NetworkConfig,
     PPOConfig,
     Settings,
+    WebConfig,
     Words,
     WorkersConfig,
 )
@@ -80,6 +81,8 @@ class Config(Settings):
     # an instance as default would be made when this module is imported, from the environment of that time
     log: LogConfig = Field(default_factory=dict, validate_default=True)
     """What is told."""
+    web: WebConfig = WebConfig()
+    """The page in the browser."""
 
     @property
     def rollout(self) -> int:

@@ -272,3 +272,16 @@ class LogConfig(Settings):
         if self.wandb_upload and self.track != "wandb":
             raise ValueError("wandb_upload needs track = 'wandb'")
         return self
+
+
+class WebConfig(Settings):
+    """The page in the browser; needs the extra "web"."""
+
+    enabled: bool = False
+    """Whether keisei-train starts the page, and the run writes the game that the page shows live."""
+    host: str = "127.0.0.1"
+    """Address it listens on; on any but this machine's own, the page demands a token."""
+    port: int = Field(default=7870, ge=0, le=65535)
+    """Port it listens on; 0 takes any free one."""
+    every: float = Field(default=0.5, ge=0.1, le=3600)
+    """Least seconds between two writings of the live game."""

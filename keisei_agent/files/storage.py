@@ -41,6 +41,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def write_for_readers(path: Path, data: bytes) -> None:
+    """Write a file that readers see whole or not at all; after a power cut it may be gone."""
+    temporary = _temporary(path)
+    temporary.write_bytes(data)
+    replace(temporary, path)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write indented JSON atomically."""
     write_atomically(path, to_json(content))

@@ -20,6 +20,7 @@ from keisei_agent.callbacks.display import make_display
 from keisei_agent.callbacks.evaluation import EvaluationCallback
 from keisei_agent.callbacks.games import GamesCallback
 from keisei_agent.callbacks.league import LeagueCallback
+from keisei_agent.callbacks.live import LiveCallback
 from keisei_agent.callbacks.mates import MatesCallback
 from keisei_agent.callbacks.metrics import MetricsCallback
 from keisei_agent.callbacks.plugins import find_makers
@@ -247,6 +248,7 @@ def build_callbacks(
         MaxTimeCallback(config.max_time) if config.max_time is not None else None,
         TrackingCallback(folder.path, config) if config.log.track == "wandb" else None,
         make_display(config, folder.path),
+        LiveCallback(folder.live, config) if config.web.enabled else None,
         ProfileCallback(folder.profile) if profile else None,
     ]
     return [callback for callback in found if callback is not None]

@@ -58,6 +58,7 @@ class RunFolder:
         boards: folder of the games to look at.
         evaluation: folder of the networks that evaluations are still played with.
         profile: folder of the profiler's trace.
+        live: what the page in the browser shows while the run goes on.
         lock: held by the process that trains.
     """
 
@@ -78,6 +79,7 @@ class RunFolder:
         self.boards = path / "boards"
         self.evaluation = path / "evaluation"
         self.profile = path / "profile"
+        self.live = path / "live.json"
         self.lock = path / "lock"
 
     def refuse_used(self) -> None:

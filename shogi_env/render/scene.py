@@ -24,6 +24,10 @@ PIECE, PIECE_EDGE, PIECE_BEVEL, SHADOW = "#f8e0ae", "#7d5724", "#dcb878", "#2b1a
 INK, RED, LABEL = "#17110a", "#c3161c", "#4a3820"
 ORIGIN, DESTINATION = "#f6d84a", "#ee7b22"
 
+HAND_SCALE = 0.94
+"""Of a piece on a stand against one on the board."""
+DIGIT_SIZE = 28
+"""Of the counts on a stand."""
 PIECE_SIZE = (0.0, 0.84, 0.87, 0.9, 0.94, 0.97, 0.97, 0.94, 1.0)
 """By type, pawn to king, against the king's; a promoted piece keeps its size."""
 
@@ -69,7 +73,7 @@ def position_shapes(diagram: Diagram) -> list[Shape]:
         x, y = _cell_center(cell)
         shapes.append(Shape("box", x, y, CELL_WIDTH - 1, CELL_HEIGHT - 1, fill, 0.7))
     shapes += _framed(*STAND_CENTER[diagram.turn], STAND_WIDTH, STAND_HEIGHT, STAND, TO_MOVE)
-    x, y = _mark_center(diagram.turn)
+    x, y = mark_center(diagram.turn)
     shapes.append(Shape("disc", x - 34, y, 14, 14, TO_MOVE))
     for cell, piece in enumerate(diagram.board.tolist()):
         if piece:
@@ -102,8 +106,8 @@ def _hand_shapes(diagram: Diagram, color: Color) -> list[Shape]:
     shapes = []
     for slot, (kind, count) in enumerate(held_pieces(diagram, color)):
         middle = y - STAND_HEIGHT / 2 + 6 + SLOT * (slot + 0.5)
-        shapes += piece_shapes(kind + owner, x - 22, middle, 0.94)
-        shapes += _text(str(count), x + 24, middle, 28, INK)
+        shapes += piece_shapes(kind + owner, x - 22, middle, HAND_SCALE)
+        shapes += _text(str(count), x + 24, middle, DIGIT_SIZE, INK)
     return shapes
 
 
@@ -124,13 +128,14 @@ def _stands() -> list[Shape]:
         x, y = STAND_CENTER[color]
         shapes.append(Shape("box", x, y + 3, STAND_WIDTH + 2, STAND_HEIGHT + 2, SHADOW, 0.25))
         shapes += _framed(x, y, STAND_WIDTH, STAND_HEIGHT, STAND, STAND_EDGE)
-    shapes.append(Shape("piece", *_mark_center(Color.BLACK), 30, 32, INK))
-    shapes.append(Shape("piece", *_mark_center(Color.WHITE), -30, -32, INK))
-    shapes.append(Shape("piece", *_mark_center(Color.WHITE), -26, -28, "#ffffff"))
+    shapes.append(Shape("piece", *mark_center(Color.BLACK), 30, 32, INK))
+    shapes.append(Shape("piece", *mark_center(Color.WHITE), -30, -32, INK))
+    shapes.append(Shape("piece", *mark_center(Color.WHITE), -26, -28, "#ffffff"))
     return shapes
 
 
-def _mark_center(color: Color) -> tuple[float, float]:
+def mark_center(color: Color) -> tuple[float, float]:
+    """Return the middle of the piece that says whose a stand is."""
     x, y = STAND_CENTER[color]
     distance = STAND_HEIGHT / 2 + 26
     return x, y - distance if color == Color.BLACK else y + distance

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pages import run_example
+from library_page import run_example
 
 from shogi_env import Board, SfenError, ShogiEnv
 from shogi_env.types import Termination

@@ -1,7 +1,7 @@
 """The page's examples for the libraries that have their tests elsewhere."""
 
 import pytest
-from pages import run_example
+from library_page import run_example
 
 
 def test_gymnasium():

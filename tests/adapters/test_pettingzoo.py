@@ -6,7 +6,7 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
-from pages import run_example
+from library_page import run_example
 
 from shogi_env import IllegalMoveError, ShogiEnv
 from shogi_env.types import Termination

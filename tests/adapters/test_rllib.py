@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from pages import run_example
+from library_page import run_example
 
 from shogi_env import ShogiEnv
 from shogi_env.types import Termination

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pages import run_example
+from library_page import run_example
 
 pytest.importorskip("tianshou", minversion="2.0")
 

@@ -2,7 +2,7 @@
 
 import gymnasium
 import pytest
-from pages import run_example
+from library_page import run_example
 
 import shogi_env  # noqa: F401 - registers Shogi-v0
 from shogi_env.types import Termination

@@ -88,9 +88,9 @@ def test_every_setting_can_be_given() -> None:
     short = {action.dest: action.option_strings[0] for action in build_parser()._actions}
     for name, value in values.items():
         words = ["none" if value is None else str(value)]
-        if name == "log.display":
-            arguments += ["--log.display", "auto"]
-        elif name == "workers.required":  # its short form takes no value
+        if name in ("log.display", "web.enabled"):  # their short forms take no value
+            arguments += [f"--{name}", *words]
+        elif name == "workers.required":  # likewise; true needs workers
             arguments += ["--workers.required", "false"]
         elif name == "max_time":
             arguments += ["--max-time", "600s"]

@@ -1,0 +1,1 @@
+"""The page in the browser: a server that reads run folders, and plays."""
