@@ -242,7 +242,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         ("eval-games", 400, "games against random moves at the end; 0 for none"),
         ("print-every", 10, "updates from one line of metrics to the next"),
         ("seed", 1, "of the weights, the games and the moves"),
-        ("threads", 1, "of torch and of the environment"),
+        ("threads", 1, "of torch and of the environment; more than one needs idle cores"),
         ("num-envs", 64, "games at once"),
         ("num-steps", 64, "plies of each game in a rollout"),
         ("minibatch-size", 512, "samples for each gradient step"),

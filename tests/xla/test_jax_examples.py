@@ -1,4 +1,4 @@
-"""The examples for JAX, apart from the tests that fork, which JAX's threads do not survive."""
+"""The examples for JAX; apart from tests that fork, which the threads of JAX do not survive."""
 
 import importlib.util
 import sys
