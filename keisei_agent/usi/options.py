@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-LEVELS = 3
+LEVELS = 4
 """`shogi_env.levels.count_levels`, which is too slow to ask before `isready`."""
 
 
