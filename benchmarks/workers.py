@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from common import load, machine, save, show
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as keisei-train has it, before torch is loaded
+
 from stable_baselines3.common.callbacks import BaseCallback
 
 from keisei_agent.config import load_config
