@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from pages import Site, Tab
 from playwright.sync_api import Page
 

@@ -7,7 +7,6 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-
 from pages import Site, Tab
 
 from shogi_env import Board
