@@ -36,6 +36,11 @@ PACKAGES = (
     "envpool",
     "pgx",
     "jax",
+    "pettingzoo",
+    "chess",
+    "torchrl",
+    "tianshou",
+    "ray",
 )
 
 

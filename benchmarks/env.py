@@ -1,6 +1,6 @@
 """Environment steps per CPU second against other shogi environments.
 
-    python benchmarks/env.py [--only batch scalar sb3 cores workers] [--pairs 15] [--seconds 0.3]
+    python benchmarks/env.py [--only batch scalar sb3 snapshots cores workers] [--pairs 15] [--seconds 0.3]
 
 A full step is a random legal action, its move, the end of the game with reset, the legal mask and all
 planes.  Peers differ in what they do: cshogi has 119 planes and here no repetition rule, OpenSpiel 45
@@ -42,6 +42,7 @@ import shogi_env  # noqa: E402
 SB3_GAMES, SB3_WORKERS = 256, 16
 SCALAR_GAMES = 20
 KILLS, KILL_SECONDS = 5, 5.0
+SNAPSHOT_GAMES, SNAPSHOT_MICROSECONDS, SNAPSHOT_ROUNDS = (64, 1024), 3.0, 500
 
 Pairs = Iterable[tuple[Callable[[], Task], Callable[[], Task]]]
 
@@ -177,13 +178,27 @@ def killed_workers() -> list[dict[str, Any]]:
     return rows
 
 
+def snapshots() -> list[dict[str, Any]]:
+    """What a snapshot and its restoring cost for each game of a batch."""
+    rows = []
+    for games in SNAPSHOT_GAMES:
+        row = ours.snapshot_costs(games, SNAPSHOT_ROUNDS) | {"bar": SNAPSHOT_MICROSECONDS}
+        rows.append(row)
+        show(
+            f"{games} games, the longest of {row['longest']} plies: snapshot {row['snapshot']:.2f}, "
+            f"restore {row['restore']:.2f} CPU microseconds a game (each at most {SNAPSHOT_MICROSECONDS:g})"
+        )
+    return rows
+
+
 PAIRS: dict[str, Callable[[], Pairs]] = {
     "batch": batch_pairs,
     "scalar": scalar_pairs,
     "sb3": sb3_pairs,
     "cores": core_pairs,
 }
-SECTIONS = [*PAIRS, "workers"]
+ALONE: dict[str, Callable[[], list[dict[str, Any]]]] = {"snapshots": snapshots, "workers": killed_workers}
+SECTIONS = [*PAIRS, *ALONE]
 ON_ALL_CORES = ("cores", "workers")
 
 
@@ -210,7 +225,7 @@ def run_section(name: str, count: int, seconds: float) -> dict[str, Any]:
     show(f"-- {name}")
     missing: list[str] = []
     core = None if name in ON_ALL_CORES else pin()
-    rows = killed_workers() if name == "workers" else measure(PAIRS[name](), count, seconds, missing)
+    rows = ALONE[name]() if name in ALONE else measure(PAIRS[name](), count, seconds, missing)
     return {"rows": rows, "core": core, "missing": missing}
 
 

@@ -98,6 +98,33 @@ def positions_task(
     return Task(f"Positions {kind}, {games} games{cores}", repeated(step), clock)
 
 
+def snapshot_costs(games: int, rounds: int) -> dict[str, Any]:
+    """What copying games out of a batch and back costs, in a shuffled order.
+
+    Args:
+        games: in the batch, spread over all stages of play; the longest decides how much history is copied.
+        rounds: of which the medians are returned.
+
+    Returns:
+        "snapshot" and "restore", CPU microseconds for each game; "longest", plies of the longest game.
+    """
+    batch = shogi_env.Positions(games)
+    batch.seed(np.arange(1, games + 1, dtype=np.uint64))
+    start, order = batch.first_row(), np.random.default_rng(0).permutation(games)
+    for _ in range(WARM_UP_STEPS):
+        batch.set_up(np.flatnonzero(batch.outcomes()[0]), start)
+        batch.apply(batch.random_actions())
+    times = []
+    for _ in range(rounds):
+        begin = time.process_time_ns()
+        snapshot = batch.snapshot(order)
+        between = time.process_time_ns()
+        batch.restore(order, snapshot)
+        times.append((between - begin, time.process_time_ns() - between))
+    out, back = np.median(times, axis=0) / games / 1000
+    return {"games": games, "snapshot": out, "restore": back, "longest": int(batch.plies.max())}
+
+
 def both_seats(games: int, threads: int = 1) -> tuple[shogi_env.ShogiVectorEnv, Callable[[], np.ndarray]]:
     """A started ShogiVectorEnv, both seats ours, uint8 planes and int8 mask; random legal actions for it."""
     env = shogi_env.ShogiVectorEnv(games, opponent=None, copy=False, threads=threads)

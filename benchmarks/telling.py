@@ -51,6 +51,8 @@ OFF: dict[str, Any] = {
 class Turns(BaseCallback):
     """Learns for as many seconds as it is told, then says how many decisions that were, and waits."""
 
+    fatal = True  # nobody would end a run that nobody asks any more
+
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         super().__init__()
         self.pipe, self.until = pipe, 0.0

@@ -34,8 +34,9 @@ class ShogiEnv(gymnasium.Env[UInt8Array, np.int64]):
     ## Observation Space
     ``observation="full"``: ``Box(0, 1, (136, 9, 9), uint8)``, indexed [plane, file, rank], the same
     cells as the actions; planes are listed in `shogi_env.core.planes.PLANES`.
-    ``"pieces"``: 102 of them, without attack maps. ``"board"``: ``uint8[100]`` of small integers,
-    see `shogi_env.core.planes.write_board`. ``layout="NHWC"`` puts the planes last.
+    ``"pieces"``: 102 of them, without attack maps. ``"dlshogi"``: the first 119, dlshogi's own.
+    ``"board"``: ``uint8[100]`` of small integers, see `shogi_env.core.planes.write_board`.
+    ``layout="NHWC"`` puts the planes last.
     An observation always shows the board as the side to move sees it, also at the end of a game.
 
     ## Starting State

@@ -3,12 +3,12 @@
 import numpy as np
 from gymnasium import spaces
 
-from shogi_env.core.constants import MAX_COUNT, NUM_PLANES
-from shogi_env.core.planes import BOARD_SIZE, PIECE_PLANES
+from shogi_env.core.constants import MAX_COUNT
+from shogi_env.core.planes import BOARD_SIZE, PLANES_OF
 from shogi_env.positions import Positions
 from shogi_env.types import Int64Array, UInt8Array
 
-KINDS = ("full", "pieces", "board")
+KINDS = (*PLANES_OF, "board")
 LAYOUTS = ("NCHW", "NHWC")
 
 
@@ -16,8 +16,8 @@ class Observer:
     """Writes observations of one kind in one layout.
 
     Args:
-        kind: "full" (136 planes), "pieces" (the 102 that are not attack maps) or "board" (100 small
-            integers, see `core.planes.write_board`).
+        kind: "full" (136 planes), "pieces" (the 102 that are not attack maps), "dlshogi" (the first 119,
+            which are dlshogi's) or "board" (100 small integers, see `core.planes.write_board`).
         layout: "NCHW" or "NHWC"; "board" has no layout.
 
     Raises:
@@ -36,7 +36,7 @@ class Observer:
         self.space = _board_space() if kind == "board" else self._plane_space()
 
     def _plane_space(self) -> "spaces.Box[np.uint8]":
-        planes = NUM_PLANES if self._kind == "full" else len(PIECE_PLANES)
+        planes = len(PLANES_OF[self._kind])
         shape = (planes, 9, 9) if self._layout == "NCHW" else (9, 9, planes)
         return spaces.Box(0, 1, shape, np.uint8)
 
@@ -53,8 +53,8 @@ class Observer:
             positions.planes(out, where)
         else:
             planes = positions.planes(where=where)
-            if self._kind == "pieces":
-                planes = planes[:, PIECE_PLANES]
+            if self._kind != "full":
+                planes = planes[:, PLANES_OF[self._kind]]
             out[:] = planes if self._layout == "NCHW" else planes.transpose(0, 2, 3, 1)
 
 

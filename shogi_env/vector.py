@@ -68,6 +68,7 @@ class ShogiVectorEnv(gymnasium.vector.VectorEnv[UInt8Array, Int64Array, NDArray[
             "render_fps": 4,
             "autoreset_mode": mode,
         }
+        self.autoreset_mode = mode  # Gymnasium's own vector environments have it, too, and TorchRL reads it
         self._same_step = mode == AutoresetMode.SAME_STEP
         self.render_mode = render_mode
         self.num_envs = num_envs

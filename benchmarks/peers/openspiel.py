@@ -14,8 +14,8 @@ MAX_PLIES = 512
 class Game:
     """One game; a step is a random legal action, reset at the end, mask and observation tensor."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self.game = pyspiel.load_game("shogi")
+    def __init__(self, seed: int = 0, game: str = "shogi") -> None:
+        self.game = pyspiel.load_game(game)
         self.state = self.game.new_initial_state()
         self.observer = make_observation(self.game)
         self.mask = np.zeros(self.game.num_distinct_actions(), np.bool_)

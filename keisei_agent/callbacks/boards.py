@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image
 
 from keisei_agent.callbacks.due import Due
-from keisei_agent.callbacks.following import Game
+from keisei_agent.callbacks.following import Game, next_start
 from keisei_agent.files.storage import write_atomically
 from shogi_env import Board
 from shogi_env.types import UInt8Array
@@ -74,7 +74,7 @@ class BoardsCallback(BaseCallback):
         elif self._wanted and self.locals["dones"].any():
             column = int(self.locals["dones"].argmax())  # its next game has just started
             self._wanted = False
-            self._game = Game(column, self.training_env.env_method("sfen", indices=[column])[0])
+            self._game = Game(column, next_start(self.training_env, self.locals, column))
             self._board = self._game.board()
         return True
 

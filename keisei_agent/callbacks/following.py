@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
 
 from shogi_env import Board, Color, Move, Termination
-from shogi_env.core.planes import PIECE_PLANES, PLANES
+from shogi_env.core.planes import PLANES, PLANES_OF
 from shogi_env.types import UInt8Array
 
-_TOLD_APART = ("own pieces", "opponent's pieces", "own hand", "opponent's hand", "white to move")
-"""Planes that every observation has, and that tell positions apart."""
+_TOLD_APART = ("own pieces", "opponent's pieces", "own hand", "opponent's hand")
+"""Planes that every observation has, and that tell a position from all that one move makes of it."""
 _FULL = [plane for group in PLANES if group.name in _TOLD_APART for plane in group.planes]
-_PIECES = [list(PIECE_PLANES).index(plane) for plane in _FULL]
+_SEEN = {len(kind): [list(kind).index(plane) for plane in _FULL] for kind in PLANES_OF.values()}
 
 
 @dataclass
@@ -66,10 +67,21 @@ class Game:
         return f"{winner} by {reason} after {len(self.moves)} plies\n\nposition sfen {self.start} {moves}\n"
 
 
+def next_start(env: VecEnv, values: Mapping[str, Any], column: int) -> str:
+    """SFEN of the position where a game starts whose predecessor has ended in the last step.
+
+    Args:
+        env: the games of the training.
+        values: a callback's `locals` after the step; games of workers are ahead, so they tell it there.
+        column: of the game.
+    """
+    told: str | None = values["infos"][column].get("next_sfen")
+    return told or str(env.env_method("sfen", indices=[column])[0])
+
+
 def _is_seen(board: Board, observation: UInt8Array) -> bool:
-    """Whether an observation, uint8[136 or 102, 9, 9], shows the position of a board."""
-    planes = _FULL if len(observation) > len(PIECE_PLANES) else _PIECES
-    return np.array_equal(observation[planes], board.planes()[_FULL])
+    """Whether an observation, uint8[P, 9, 9], shows the position of a board."""
+    return np.array_equal(observation[_SEEN[len(observation)]], board.planes()[_FULL])
 
 
 def _find_answer(board: Board, observation: UInt8Array) -> Move:

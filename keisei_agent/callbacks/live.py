@@ -11,7 +11,7 @@ import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
 from keisei_agent.callbacks.display import COST
-from keisei_agent.callbacks.following import Game
+from keisei_agent.callbacks.following import Game, next_start
 from keisei_agent.callbacks.progress import Pace
 from keisei_agent.config import Config
 from keisei_agent.files.storage import write_for_readers
@@ -69,19 +69,26 @@ class LiveCallback(BaseCallback):
     def _on_step(self) -> bool:
         self._doing = "playing"
         due = time.monotonic() >= self._next
-        if self._game is None:
-            self._begin()
-        else:
+        if self._game is not None:
             self._follow(self._game)
+        elif not self._is_ahead:
+            self._begin()
         if due:
             self._look()
             self._write()
         return True
 
+    @property
+    def _is_ahead(self) -> bool:
+        """Whether the games stand at the rollout's end already, as workers have played them."""
+        assert isinstance(self.model, SelfPlayPPO)
+        return self.model.workers is not None
+
     def _on_rollout_end(self) -> None:
         self._doing = "learning"
-        if self._game is not None:
-            self._look()  # nothing moves until the update is made
+        if self._game is None:
+            self._begin()
+        self._look()  # nothing moves until the update is made
         self._write()
 
     def _on_training_end(self) -> None:
@@ -94,9 +101,8 @@ class LiveCallback(BaseCallback):
         self._write()
 
     def _begin(self) -> None:
-        """Follow the game that is on the board now."""
-        start = self.training_env.env_method("sfen", indices=[self.COLUMN])[0]
-        self._game = Game(self.COLUMN, start)
+        """Follow the game that is on the board now, or has just started."""
+        self._game = Game(self.COLUMN, next_start(self.training_env, self.locals, self.COLUMN))
         self._board = self._game.board()
         self._values, self._policy = [], None
 
@@ -105,8 +111,10 @@ class LiveCallback(BaseCallback):
         ply, turn = len(game.moves), self._board.turn
         try:
             game.take(self._board, self.locals)
-        except ValueError:
-            self._begin()  # lost track of it, as where games were set from outside
+        except ValueError:  # lost track of it, as where games were set from outside
+            self._game = None
+            if not self._is_ahead:
+                self._begin()
             return
         value = float(self.locals["values"][game.column])
         self._values.append((ply, _to_black(value, turn)))
@@ -123,8 +131,10 @@ class LiveCallback(BaseCallback):
             self._begin()
 
     def _look(self) -> None:
-        """Ask the network about the position on the board."""
-        assert self._game is not None and isinstance(self.model.policy, NetworkPolicy)
+        """Ask the network about the position on the board, if there is one."""
+        if self._game is None:
+            return
+        assert isinstance(self.model.policy, NetworkPolicy)
         network = self.model.policy.network
         planes = th.as_tensor(self.locals["new_obs"][self.COLUMN][None], device=network.device)
         with th.inference_mode():

@@ -73,6 +73,8 @@ class MetricsCallback(BaseCallback):
             "callbacks": parts.callbacks / elapsed,
             "learning": parts.learning / elapsed,
         }
+        if self.model.workers is not None:
+            shares["waiting"] = parts.waiting / elapsed
         for name, share in shares.items():
             self.logger.record(f"speed/{name}", share)
         self.logger.record("speed/other", max(0.0, 1 - sum(shares.values())))

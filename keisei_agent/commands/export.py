@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from keisei_agent.console import Parser, never_fail_on_encoding
@@ -26,7 +27,8 @@ def build_parser() -> Parser:
         "--format",
         choices=WRITERS,
         default="sb3",
-        help="sb3: a zip for MaskablePPO.load, where keisei is installed (default: %(default)s)",
+        help="sb3: a zip for MaskablePPO.load, where keisei is installed; onnx: a network without torch; "
+        "dlshogi: the same as dlshogi's, of a run with --env.observation dlshogi (default: %(default)s)",
     )
     return parser
 
@@ -36,11 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
     options = parser.parse_for_agent(arguments)
-    from keisei_agent.files.storage import CheckpointError
 
     try:
         steps = WRITERS[options.format](options.run, options.out)
-    except CheckpointError as error:
+    except ValueError as error:
         parser.error(str(error))
     except OSError as error:
         print(f"{parser.prog}: {options.out}: {error}", file=sys.stderr)
@@ -89,7 +90,34 @@ def export_sb3(path: Path, out: Path) -> int:
     return weights.num_timesteps
 
 
-WRITERS: Mapping[str, Callable[[Path, Path], int]] = {"sb3": export_sb3}
+def export_onnx(path: Path, out: Path, *, layout: str) -> int:
+    """Write a player's network as an ONNX file and return the decisions that it has learned from.
+
+    Args:
+        path: as for `players.load_player`.
+        out: replaced at once; its folder is made if it is missing.
+        layout: one of `networks.onnx_file.LAYOUTS`.
+
+    Raises:
+        ValueError: there is no network at `path`, it does not fit the layout, or onnx is not installed.
+        OSError: `out` cannot be written.
+    """
+    from keisei_agent.files.storage import write_atomically
+    from keisei_agent.files.weights import find_weights, load_weights
+    from keisei_agent.networks.onnx_file import to_onnx
+    from keisei_agent.players import load_player
+
+    file = find_weights(path)
+    steps = load_weights(file).num_timesteps
+    write_atomically(out, to_onnx(load_player(file).network, layout))
+    return steps
+
+
+WRITERS: Mapping[str, Callable[[Path, Path], int]] = {
+    "sb3": export_sb3,
+    "onnx": partial(export_onnx, layout="onnx"),
+    "dlshogi": partial(export_onnx, layout="dlshogi"),
+}
 """What writes each format and returns the decisions learned from."""
 
 

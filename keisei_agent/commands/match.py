@@ -24,6 +24,7 @@ _PLAYERS = """players:
   level:NUMBER            a network of the package, 1 the weakest; ;temperature=0.25, or ;sims=64 ;mate=500
   checkpoint:PATH         a trained network or the newest of a run; ;temperature=1 ;device=cpu
   search:PATH             the same, looking ahead; ;sims=64 ;mate=500 ;temperature=0 ;device=cpu
+  onnx:FILE               a network in ONNX; ;temperature=0 ;threads=1, or ;sims=64 ;mate=500
   usi:COMMAND             a USI engine; ;go=depth 2 ;processes=1 ;timeout=60 ;option.NAME=VALUE
   gnushogi:DEPTH          GNU Shogi
   python:MODULE.FUNCTION  your own, (positions, idx) -> actions

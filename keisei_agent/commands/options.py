@@ -97,6 +97,13 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
     add("device", "--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     number("env.n_envs", "--n-envs", text="games at once (default: 64)")
     add("env.vec_env", "--vec-env", metavar="KIND", help="native, dummy or subproc (default: native)")
+    number(
+        "workers.count", "--workers", text="play in N processes of Ray (default: 0, in this one)", parse=whole
+    )
+    cluster = "its cluster: auto or HOST:PORT (default: one of this machine, for the run)"
+    add("workers.ray_address", "--ray-address", type=_text, metavar="ADDRESS", help=cluster)
+    insist = "end with an error where workers cannot play (default: go on without)"
+    add("workers.required", "--workers-required", nargs=0, const=True, help=insist)
     number("checkpoint.every", "--save-freq", text="decisions between checkpoints (default: 100000)")
     tests = "games against random before and after (default: 200)"
     add("eval_games", "--eval-games", type=whole, metavar="N", help=tests)
@@ -185,6 +192,10 @@ def _refuse(parser: Parser, argument: str) -> NoReturn:
 
 def _limit(text: str) -> float | None:
     return None if text.lower() == "none" else duration(text)
+
+
+def _text(text: str) -> str | None:
+    return None if text.lower() == "none" else text
 
 
 def _count(text: str) -> int | None:

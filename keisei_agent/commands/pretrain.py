@@ -67,6 +67,7 @@ def build_parser() -> Parser:
         metavar="X",
         help="share of an engine's score in the value, 0..1 (default: 0, the result alone)",
     )
+    add("--mirror", action="store_true", help="learn half of the positions with left and right changed")
     add("--save-every", type=count, metavar="N", help="keep the network every N positions, in snapshots")
     add("--validation", type=float, default=0.02, metavar="X", help="share set apart (default: 0.02)")
     what = parser.add_argument_group("what it learns from")
@@ -136,6 +137,7 @@ def _recipe(options: argparse.Namespace, seed: int) -> "Recipe":
         value_weight=options.value_weight,
         score_weight=options.score_weight,
         validation=options.validation,
+        mirror=options.mirror,
         seed=seed,
         save_every=options.save_every,
         max_time=options.max_time,

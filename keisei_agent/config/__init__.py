@@ -14,6 +14,7 @@ from keisei_agent.config.sections import (
     Schedule,
     Settings,
     StartConfig,
+    WorkersConfig,
 )
 from keisei_agent.config.sources import differences, load_changes, load_config, parse_words, with_changes
 
@@ -31,6 +32,7 @@ __all__ = [
     "Schedule",
     "Settings",
     "StartConfig",
+    "WorkersConfig",
     "differences",
     "load_changes",
     "load_config",

@@ -19,6 +19,7 @@ from keisei_agent.config.sections import (
     Settings,
     WebConfig,
     Words,
+    WorkersConfig,
 )
 from keisei_agent.console import duration, nearest
 
@@ -65,6 +66,8 @@ class Config(Settings):
     """Dotted names of callback classes of your own, called after the built-in ones."""
     env: EnvConfig = EnvConfig()
     """The games."""
+    workers: WorkersConfig = WorkersConfig()
+    """Who plays them."""
     network: NetworkConfig = NetworkConfig()
     """The network."""
     ppo: PPOConfig = PPOConfig()
@@ -143,6 +146,26 @@ class Config(Settings):
             raise ValueError(
                 f"league.share = {self.league.share} needs env.vec_env = 'native', not "
                 f"{self.env.vec_env!r}: snapshots answer for all games in one batch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> Self:
+        count, env = self.workers.count, self.env
+        if not count:
+            return self
+        if env.n_envs % count:
+            raise ValueError(
+                f"env.n_envs = {env.n_envs} cannot be divided evenly among workers.count = {count}"
+            )
+        if env.vec_env != "native":
+            raise ValueError(f"workers.count = {count} needs env.vec_env = 'native', not {env.vec_env!r}")
+        if self.league.share > 0:
+            raise ValueError(f"workers.count = {count} needs league.share = 0: workers hold no pool")
+        if self.compile:
+            raise ValueError(
+                f"workers.count = {count} needs compile = false: their probabilities would differ from "
+                "those that the update computes"
             )
         return self
 

@@ -64,8 +64,8 @@ class EnvConfig(Settings):
     declaration: Literal["auto", "off"] = "off"
     """Whether the 27-point rule wins games while learning; players that learn without it mate instead of
     marching into the enemy camp.  Matches and evaluations always play by it."""
-    observation: Literal["full", "pieces"] = "full"
-    """Planes the network sees: all, or pieces and hands without the attack maps."""
+    observation: Literal["full", "pieces", "dlshogi"] = "full"
+    """Planes the network sees: all; pieces and hands without the attack maps; or dlshogi's 119."""
     vec_env: Literal["native", "dummy", "subproc"] = "native"
     """Who plays the games: one batch in this process, one game after the other, or worker processes."""
     num_workers: int | None = Field(default=None, ge=1)
@@ -83,6 +83,32 @@ class EnvConfig(Settings):
             raise ValueError(f"num_workers = {self.num_workers} is more than n_envs = {self.n_envs}")
         if self.threads > 1 and self.vec_env != "native":
             raise ValueError(f"threads belongs to vec_env = 'native', not to {self.vec_env!r}")
+        return self
+
+
+class WorkersConfig(Settings):
+    """Processes that Ray starts to play parts of the games, each with a copy of the network."""
+
+    count: int = Field(default=0, ge=0, le=1024)
+    """How many, which env.n_envs is divided among; with 0 the learning process plays by itself."""
+    ray_address: str | None = Field(default=None, pattern=r"^(auto|[^/\s]+:\d{1,5})$")
+    """Ray cluster that they run on: auto for the one this machine belongs to, or HOST:PORT; None starts one
+    on this machine that ends with the run."""
+    required: bool = False
+    """Whether a run ends with an error when no worker can be started or all are lost; otherwise the learning
+    process plays on by itself."""
+    max_staleness: int = Field(default=0, ge=0, le=1)
+    """Updates that the weights of a rollout may lack: with 0 workers rest during an update, with 1 they play
+    on meanwhile."""
+    patience: float = Field(default=600.0, gt=0)
+    """Seconds after which a worker that has not started, or not brought its part of a rollout, is taken for
+    dead."""
+
+    @model_validator(mode="after")
+    def _check_count(self) -> Self:
+        for name, value in (("ray_address", self.ray_address), ("required", self.required or None)):
+            if value is not None and not self.count:
+                raise ValueError(f"{name} = {value!r} needs count above 0")
         return self
 
 

@@ -37,7 +37,7 @@ class Weights(NamedTuple):
     network: NetworkConfig
     """The network's shape."""
     observation: str
-    """Planes it sees, "full" or "pieces"."""
+    """Planes it sees, as `EnvConfig.observation`."""
     precision: str
     """Number format of its trunk, as `Config.precision`."""
     num_timesteps: int

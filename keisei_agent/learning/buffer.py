@@ -1,6 +1,6 @@
 """Compact rollout storage with one discount per column."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 
 import numpy as np
 import torch as th
@@ -8,6 +8,12 @@ from gymnasium import spaces
 from sb3_contrib.common.maskable.buffers import MaskableRolloutBuffer, MaskableRolloutBufferSamples
 
 from shogi_env.types import BoolArray, Float32Array, Int64Array, UInt8Array
+
+COLUMNS = (
+    *("observations", "action_masks", "actions", "rewards", "returns"),
+    *("episode_starts", "values", "log_probs", "advantages"),
+)
+"""Arrays of a rollout, [T, N, ...]."""
 
 
 class Bits:
@@ -180,6 +186,37 @@ class PackedRolloutBuffer(MaskableRolloutBuffer):
             packed = MaskableRolloutBufferSamples(*(column[rows] for column in self._samples))
             planes, masks = self._unpack(packed.observations, packed.action_masks)
             yield packed._replace(observations=planes, action_masks=masks)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return copies of the arrays of a complete rollout, [T, N, ...], by the names of `COLUMNS`."""
+        assert self.full, "the rollout is not complete"
+        return {name: getattr(self, name).copy() for name in COLUMNS}
+
+    def fill(self, parts: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Overwrite the rollout with parts of as many games each, side by side; it is complete then.
+
+        Args:
+            parts: what `columns` returned, of as many steps, and of N games together.
+
+        Raises:
+            ValueError: they have other shapes.
+        """
+        width = self.n_envs // len(parts)
+        for number, part in enumerate(parts):
+            for name in COLUMNS:
+                own = getattr(self, name)[:, number * width : (number + 1) * width]
+                if own.shape != part[name].shape:
+                    raise ValueError(
+                        f"part {number}: {name} is {list(part[name].shape)}, not {list(own.shape)}"
+                    )
+                own[...] = part[name]
+        self.pos = self.buffer_size
+        self.full = True
+
+    def observation(self, step: int, column: int) -> UInt8Array:
+        """Return uint8[...], what a decision of the rollout was made from."""
+        packed = th.from_numpy(self.observations[step, column][None])
+        return self._planes.unpack(packed)[0].contiguous().numpy()
 
     def mean_log_legal(self) -> float:
         """Mean of the logarithm of the number of legal actions: the entropy of playing at random, in nats."""

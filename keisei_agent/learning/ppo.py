@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from keisei_agent.config import PPOConfig
 from keisei_agent.learning import distributed
 from keisei_agent.learning.buffer import PackedRolloutBuffer
+from keisei_agent.learning.parts import Stand, Step, move_on, steps_of
 from keisei_agent.learning.policy import NetworkPolicy
 from keisei_agent.learning.schedules import Scheduled
 from keisei_agent.learning.update import (
@@ -27,6 +29,7 @@ from keisei_agent.learning.update import (
     Update,
     layer_steps,
 )
+from keisei_agent.learning.workers import Workers
 from shogi_env.types import BoolArray, Float32Array, Int64Array
 
 __all__ = ["Parts", "SelfPlayPPO", "TrainingError", "Update", "ppo_arguments", "read_masks"]
@@ -42,6 +45,8 @@ class Parts:
     """Reading the masks and playing, the opponents' answers included."""
     callbacks: float = 0.0
     """What callbacks did at every step."""
+    waiting: float = 0.0
+    """Until the workers had played, where there are any."""
     learning: float = 0.0
     """The update; 0 before the first."""
 
@@ -72,6 +77,8 @@ class SelfPlayPPO(MaskablePPO):
     """How often minibatches are halved before they go through the network, because memory ran out."""
     update: Update | None = None
     """What the last update was like; None before the first."""
+    workers: Workers | None = None
+    """Play the games if not None; who sets them closes them."""
     parts: Parts = Parts()
     """Where the time of the last rollout and update went."""
     _begun: float = 0.0  # `done` when the rollout began, so that the last update has some of a schedule left
@@ -122,6 +129,23 @@ class SelfPlayPPO(MaskablePPO):
         rollout_buffer.reset()
         callback.on_rollout_start()
         spent = self._start_watch()
+        if not self._gather(env, callback, rollout_buffer, spent):
+            self._play(env, callback, rollout_buffer, n_rollout_steps, spent)
+        self.parts = replace(self.parts, **spent)
+        callback.update_locals(locals())
+        callback.on_rollout_end()
+        return True
+
+    def _play(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        rollout_buffer: PackedRolloutBuffer,
+        n_rollout_steps: int,
+        spent: dict[str, float],
+    ) -> None:
+        """Fill the buffer from the games of this process."""
+        assert isinstance(self._last_obs, np.ndarray) and self._last_episode_starts is not None
         for _ in range(n_rollout_steps):
             masks = read_masks(env)
             spent["environment"] += self._lap()
@@ -143,10 +167,50 @@ class SelfPlayPPO(MaskablePPO):
             spent["acting"] += self._lap()
         rollout_buffer.compute_returns_and_advantage(self._values_of(self._last_obs), dones)
         spent["acting"] += self._lap()
-        self.parts = replace(self.parts, **spent)
-        callback.update_locals(locals())
-        callback.on_rollout_end()
+
+    def _gather(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        rollout_buffer: PackedRolloutBuffer,
+        spent: dict[str, float],
+    ) -> bool:
+        """Fill the buffer from the workers' games, then tell the callbacks of it step by step.
+
+        The games of this process are set to where those of the workers stand, so that a checkpoint holds
+        them, and anybody can play on.
+
+        Returns:
+            False if no worker is left; nothing has happened then.
+        """
+        if self.workers is None:
+            return False
+        stand = Stand(env, self._last_obs, self._last_episode_starts)
+        rollouts = self.workers.collect(self.policy.state_dict(), stand, self.num_timesteps)
+        if rollouts is None:
+            self.workers = None
+            return False
+        self._last_obs, self._last_episode_starts = move_on(env, rollouts)
+        rollout_buffer.fill([rollout.columns for rollout in rollouts])
+        if self.workers.max_staleness:
+            stand = Stand(env, self._last_obs, self._last_episode_starts)
+            self.workers.play_ahead(stand, self.num_timesteps + rollout_buffer.buffer_size * env.num_envs)
+        spent["waiting"] += self._lap()
+        steps = steps_of(rollouts, rollout_buffer, self._last_obs, self._last_episode_starts)
+        self._tell(env, callback, rollout_buffer, steps)
+        spent["callbacks"] += self._lap()
         return True
+
+    def _tell(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: PackedRolloutBuffer, steps: Iterator[Step]
+    ) -> None:
+        """Count the steps that were played elsewhere, and tell the callbacks of each."""
+        for step in steps:
+            self.num_timesteps += env.num_envs
+            callback.update_locals(locals() | step._asdict())
+            if not callback.on_step():
+                self.stop_requested = True
+            self._update_info_buffer(step.infos, step.dones)
 
     def train(self) -> None:
         """Update the policy from the buffer, and record as `train/...` what that was like.
@@ -244,7 +308,7 @@ class SelfPlayPPO(MaskablePPO):
     def _start_watch(self) -> dict[str, float]:
         """Begin to measure; return a rollout's parts, all 0."""
         self._mark = time.perf_counter()
-        return {"acting": 0.0, "environment": 0.0, "callbacks": 0.0}
+        return {"acting": 0.0, "environment": 0.0, "callbacks": 0.0, "waiting": 0.0}
 
     def _lap(self) -> float:
         """Return the seconds since the last look, and count them."""

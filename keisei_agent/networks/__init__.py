@@ -16,7 +16,7 @@ from keisei_agent.networks.network import Network
 
 DTYPES = {"float32": th.float32, "bfloat16": th.bfloat16, "float16": th.float16}
 """Number formats of a trunk by their names."""
-_PARTS = ("compiled", "distribution", "heads", "network")
+_PARTS = ("compiled", "distribution", "heads", "network", "onnx_file")
 """Modules here that are no architecture."""
 
 

@@ -17,11 +17,12 @@ from keisei_agent.networks.network import Network
 from shogi_env.arena.digest import digest_of_file
 from shogi_env.arena.players import Player, Spec, read_temperature
 from shogi_env.core.constants import NUM_PLANES
-from shogi_env.core.planes import PIECE_PLANES
+from shogi_env.core.planes import PLANES_OF
 from shogi_env.types import Int64Array, UInt8Array
 
-PLANES = {"full": NUM_PLANES, "pieces": len(PIECE_PLANES)}
-"""Planes of each kind of observation."""
+PLANES = {kind: len(planes) for kind, planes in PLANES_OF.items()}
+"""How many planes each kind of observation has."""
+_SEEN = {len(planes): planes for planes in PLANES_OF.values()}
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -55,7 +56,7 @@ class NetworkPlayer:
 
 def select_planes(network: Network, planes: UInt8Array) -> UInt8Array:
     """What a network sees, uint8[K, P, 9, 9], of all planes uint8[K, 136, 9, 9]."""
-    return planes if network.planes == NUM_PLANES else planes[:, PIECE_PLANES]
+    return planes if network.planes == NUM_PLANES else planes[:, _SEEN[network.planes]]
 
 
 def load_player(path: Path | str, *, device: str = "cpu", temperature: float = 1.0) -> NetworkPlayer:

@@ -15,6 +15,7 @@ from keisei_agent.learning.policy import ADAM_EPSILON
 from keisei_agent.networks.distribution import LegalActions
 from keisei_agent.networks.network import Network
 from keisei_agent.players import select_planes
+from keisei_agent.pretrain.mirror import mirror
 from shogi_env.core import batch
 from shogi_env.core.constants import NUM_ACTIONS, NUM_CELLS, NUM_PLANES
 from shogi_env.kifu.packed import Samples
@@ -57,6 +58,8 @@ class Recipe:
     """Share of an engine's score in what the value learns, the result has the rest."""
     validation: float = 0.02
     """Share of the positions that is not learned from but measured on."""
+    mirror: bool = False
+    """Whether a random half of the positions is learned with left and right changed."""
     seed: int = 0
     save_every: int | None = None
     """Positions between two snapshots of the network; None for none."""
@@ -228,7 +231,7 @@ class Pretrainer:
     def _update(self, where: Int64Array) -> tuple[float, float, float]:
         """One step; return policy loss, value error and accuracy."""
         self._optimizer.zero_grad()
-        policy, value, right = self._losses(self.data.read(where))
+        policy, value, right = self._losses(self.data.read(where), mirrored=self.recipe.mirror)
         loss = policy + self.recipe.value_weight * value
         if not th.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} after {self.positions} positions")
@@ -238,12 +241,17 @@ class Pretrainer:
         self.positions += len(where)
         return policy.item(), value.item(), right.item()
 
-    def _losses(self, parts: Sequence[Samples]) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+    def _losses(
+        self, parts: Sequence[Samples], *, mirrored: bool = False
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
         """Mean cross entropy, mean squared error of the value, share of moves that the network puts first."""
         arrays = zip(*map(self._arrays, parts), strict=True)
         planes, masks, targets = (np.concatenate(each) for each in arrays)
+        played = np.concatenate([part.actions for part in parts])
+        if mirrored:
+            mirror(planes, masks, played, self._generator.random(len(played)) < 0.5)
         device = self.network.device
-        actions = th.as_tensor(np.concatenate([part.actions for part in parts]), device=device)
+        actions = th.as_tensor(played, device=device)
         logits, values = self.network(th.as_tensor(select_planes(self.network, planes), device=device))
         distribution = LegalActions(NUM_ACTIONS).proba_distribution(logits)
         distribution.apply_masking(th.as_tensor(masks.view(np.bool_), device=device))

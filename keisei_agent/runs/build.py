@@ -27,6 +27,7 @@ from keisei_agent.callbacks.plugins import find_makers
 from keisei_agent.callbacks.profile import ProfileCallback
 from keisei_agent.callbacks.stop import MaxTimeCallback
 from keisei_agent.callbacks.tracking import TrackingCallback
+from keisei_agent.callbacks.workers import WorkersCallback
 from keisei_agent.config import Config, ConfigError
 from keisei_agent.files.storage import CheckpointError
 from keisei_agent.files.weights import find_weights, load_weights
@@ -48,6 +49,8 @@ logger = logging.getLogger(__name__)
 
 LEARNERS = {"maskable_ppo": SelfPlayPPO}
 """Learning algorithms by their name in the configuration."""
+NO_RAY = "ray is not installed; pip install 'keisei[ray]'"
+"""Why there can be no workers."""
 
 
 def check(config: Config, folder: Path | None = None) -> None:
@@ -65,8 +68,13 @@ def check(config: Config, folder: Path | None = None) -> None:
         raise ConfigError(f"device = {config.device!r}: {problem}")
     if config.precision == "bfloat16" and doctor.resolve_device(config.device) == "mps":
         raise ConfigError("precision = 'bfloat16': not supported on mps")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and config.league.share > 0:
-        raise ConfigError(f"league.share = {config.league.share}: a pool needs a single process")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if config.league.share > 0:
+            raise ConfigError(f"league.share = {config.league.share}: a pool needs a single process")
+        if config.workers.count:
+            raise ConfigError(f"workers.count = {config.workers.count}: workers need a single process")
+    if config.workers.required and find_spec("ray") is None:
+        raise ConfigError(f"workers.count = {config.workers.count}: {NO_RAY}")
     distributed.share(config)
     _check_parts(config)
     if config.evaluation.every is not None:
@@ -236,6 +244,7 @@ def build_callbacks(
         MatesCallback(config.log.mates_every),
         EvaluationCallback(folder.path, config),
         LeagueCallback(league, config.league.snapshot_every) if league else None,
+        WorkersCallback() if config.workers.count else None,
         MaxTimeCallback(config.max_time) if config.max_time is not None else None,
         TrackingCallback(folder.path, config) if config.log.track == "wandb" else None,
         make_display(config, folder.path),

@@ -35,9 +35,20 @@ def describe(config: Config, model: SelfPlayPPO, folder: Path, resumed_from: Pat
         f"Games {config.env.n_envs} at once ({config.env.vec_env}), {config.ppo.n_steps} decisions each: "
         f"rollouts of {config.rollout:,}, minibatches of {config.ppo.batch_size:,}"
     )
+    yield from _workers(config, resumed=resumed_from is not None)
     yield f"Target {' or '.join(_target(config))}"
     yield "New run" if resumed_from is None else f"Resumed from {resumed_from}"
     yield f"Learning starts at decision {model.num_timesteps:,}"
+
+
+def _workers(config: Config, *, resumed: bool) -> Iterator[str]:
+    workers = config.workers
+    if not workers.count:
+        return
+    where = "a cluster of this run's own" if workers.ray_address is None else f"cluster {workers.ray_address}"
+    yield f"Workers {workers.count} on Ray ({where}), {config.env.n_envs // workers.count} games each"
+    if resumed and workers.max_staleness:
+        yield "Workers play ahead: the first rollout is played with newer weights than it would have been"
 
 
 def _target(config: Config) -> Iterator[str]:

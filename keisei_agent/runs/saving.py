@@ -46,8 +46,8 @@ FIXED = (
     "network",
 )
 """Settings, and a section, that the state of a run does not fit any more when they change."""
-_NUMBERS = ("compile",)
-"""Settings that change what the same computations come to."""
+_NUMBERS = ("compile", "workers.count", "workers.max_staleness")
+"""Settings that change what the same computations come to, or who computes them."""
 
 
 class RunSaver:

@@ -32,6 +32,7 @@ from keisei_agent.runs.build import (
     close_logger,
     find_start,
 )
+from keisei_agent.runs.remote import build_workers
 from keisei_agent.runs.run import Run
 from keisei_agent.runs.run_folder import RunFolder, new_path, with_name
 from keisei_agent.runs.saving import RunSaver, refuse_other_circumstances, settings_to_go_on_with
@@ -225,8 +226,13 @@ def _learn(config: Config, device: str, saver: RunSaver, extras: _Extras, stack:
         logger.info("%s", line)
     if league is not None and not saver.resumed:
         league.start(network_of(model))
+    model.workers = build_workers(config, model.num_timesteps)
+    stack.callback(_close_workers, model)
     run = Run(folder.path, model, saver, _score_before(config, model, saver))
+    if model.workers is not None and not model.workers.wait_for_first():
+        model.workers = None
     run.interrupted = _learn_once(config, model, guard, resumed=saver.resumed)
+    _close_workers(model)
     logger.info("Learning ended at decision %s: %s.", f"{model.num_timesteps:,}", _why(run, guard))
     if guard.failure is not None:
         raise guard.failure
@@ -234,6 +240,13 @@ def _learn(config: Config, device: str, saver: RunSaver, extras: _Extras, stack:
         run.after = _evaluate(config, model, "after")
     write_json(folder.results, run.stats())
     return run
+
+
+def _close_workers(model: SelfPlayPPO) -> None:
+    """End the workers that are left, so that the model can learn on without them."""
+    if model.workers is not None:
+        model.workers.close()
+        model.workers = None
 
 
 def _follow(config: Config, device: str, saver: RunSaver, stack: ExitStack) -> Run:

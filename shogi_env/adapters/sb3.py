@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from shogi_env.adapters._batches import Batch, LocalBatch, WorkerBatch
@@ -32,7 +32,10 @@ __all__ = [
     "ScalarVecEnv",
     "SubprocVecEnv",
     "WorkerError",
+    "join_states",
     "make_vec_env",
+    "slice_state",
+    "stack_frames",
 ]
 
 
@@ -286,6 +289,28 @@ class ScalarVecEnv(DummyVecEnv):
 
 def _same(env: ShogiEnv) -> ShogiEnv:
     return env
+
+
+def stack_frames(env: VecEnv, n_stack: int) -> VecFrameStack:
+    """The last observations instead of one, as planes, where the learner plays one side.
+
+    SB3's `VecFrameStack` itself cannot see who plays, and of planes in "NCHW" it would stack the ranks.
+
+    Args:
+        env: of `make_vec_env`.
+        n_stack: how many observations, the newest last.
+
+    Raises:
+        ValueError: the learner plays both sides of a game. Each observation faces whoever is to move, so
+            that the stacked ones would show the board from the two sides in turn.
+    """
+    if any(env.get_attr("both_seats")):
+        raise ValueError(
+            "frames are stacked for one player; with opponent=None observations face the two sides in turn"
+        )
+    shape = env.observation_space.shape
+    planes_first = shape is not None and shape[1:] == (9, 9)
+    return VecFrameStack(env, n_stack, channels_order="first" if planes_first else "last")
 
 
 class BoardExtractor(BaseFeaturesExtractor):

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module, resources
 from pathlib import Path
 from types import TracebackType
@@ -240,21 +241,47 @@ def make_searcher(spec: Spec, settings: Mapping[str, Any], evaluate: "Evaluate")
 
 
 def _level(spec: Spec) -> Player:
-    """A network of the package; it looks ahead if `sims` is given."""
+    """A network of the package."""
     from shogi_env.levels import TEMPERATURE, Level, check_level, load_level, path_of_level
 
     number = check_level(whole_argument(spec, "NUMBER"))
     settings = spec.read(SEARCH_SETTINGS)
     if "sims" in settings:
-        searcher = make_searcher(spec, settings, load_level(number))
-        what = searcher.simulations, searcher.temperature, searcher.mate_nodes
-        digest = digest_of(digest_of_file(path_of_level(number)), *what)
-        return _built_in(spec, searcher, digest, deterministic=searcher.temperature == 0)
+        return _searcher(spec, settings, load_level(number), path_of_level(number))
+    return _policy_alone(spec, settings, partial(Level, number), path_of_level(number), TEMPERATURE)
+
+
+def _onnx(spec: Spec) -> Player:
+    """A network in an ONNX file, ours or dlshogi's."""
+    from shogi_env.arena.onnx import OnnxNetwork, PolicyPlayer
+
+    settings = spec.read({**SEARCH_SETTINGS, "threads": int})
+    if not spec.argument or settings.get("threads", 1) < 1:
+        raise ValueError(f"{spec.text!r}: write onnx:FILE; threads is at least 1")
+    path = Path(spec.argument)
+    network = OnnxNetwork(path, threads=settings.get("threads", 1))
+    if "sims" in settings:
+        return _searcher(spec, settings, network, path)
+    return _policy_alone(spec, settings, partial(PolicyPlayer, network), path, 0.0)
+
+
+def _searcher(spec: Spec, settings: Mapping[str, Any], evaluate: "Evaluate", path: Path) -> Player:
+    """The network of a file, looking ahead."""
+    searcher = make_searcher(spec, settings, evaluate)
+    what = searcher.simulations, searcher.temperature, searcher.mate_nodes
+    digest = digest_of(digest_of_file(path), *what)
+    return _built_in(spec, searcher, digest, deterministic=searcher.temperature == 0)
+
+
+def _policy_alone(
+    spec: Spec, settings: Mapping[str, Any], play: Callable[[float], Opponent], path: Path, default: float
+) -> Player:
+    """The network of a file, which `play` makes an opponent of at a temperature, without search."""
     if "mate" in settings:
-        raise ValueError(f"{spec.text!r}: mate belongs to a level that searches: give sims, too")
-    temperature = read_temperature(spec, settings, TEMPERATURE)
-    digest = digest_of(digest_of_file(path_of_level(number)), temperature)
-    return _built_in(spec, Level(number, temperature), digest, deterministic=temperature == 0)
+        raise ValueError(f"{spec.text!r}: mate belongs to a network that searches: give sims, too")
+    temperature = read_temperature(spec, settings, default)
+    digest = digest_of(digest_of_file(path), temperature)
+    return _built_in(spec, play(temperature), digest, deterministic=temperature == 0)
 
 
 def _python(spec: Spec) -> Player:
@@ -326,6 +353,7 @@ KINDS: dict[str, Maker] = {
     "greedy": _simple,
     "minimax": _minimax,
     "level": _level,
+    "onnx": _onnx,
     "python": _python,
     "policy": _policy,
     "usi": _usi,
@@ -334,7 +362,8 @@ KINDS: dict[str, Maker] = {
 """What a spec may begin with, each with what it may go on with:
 
 ``random``; ``greedy``; ``minimax:DEPTH``; ``level:NUMBER;temperature=0.25``, or, looking ahead,
-``level:NUMBER;sims=64;mate=500;temperature=0``; ``python:MODULE.FUNCTION``, an `Opponent`;
+``level:NUMBER;sims=64;mate=500;temperature=0``; ``onnx:FILE;temperature=0;threads=1``, and looking ahead
+``onnx:FILE;sims=64;mate=500;temperature=0;threads=1``; ``python:MODULE.FUNCTION``, an `Opponent`;
 ``policy:MODULE.FUNCTION``, observations and masks to actions;
 ``usi:COMMAND;go=depth 2;processes=1;timeout=60;option.NAME=VALUE``;
 ``gnushogi:DEPTH;processes=1;timeout=60``.

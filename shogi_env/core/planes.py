@@ -92,6 +92,12 @@ _CHECK_PLANE, _WHITE_PLANE, _REPETITION_PLANE, _PLIES_PLANE, _CHECKS_PLANE = (
 )
 PIECE_PLANES = np.array([plane for group in PLANES if "attack" not in group.name for plane in group.planes])
 """The planes of `observation="pieces"`: all but the attack maps."""
+PLANES_OF = {
+    "full": np.arange(NUM_PLANES),
+    "pieces": PIECE_PLANES,
+    "dlshogi": np.arange(_FIRST["white to move"]),
+}
+"""The planes int64[P] of each kind of observation that has planes; no two kinds have as many."""
 BOARD_SIZE = 81 + 2 * len(HAND_TYPES) + 5
 """Length of `observation="board"`; see `write_board`."""
 

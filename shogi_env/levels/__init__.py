@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from shogi_env.levels.network import SmallNetwork, draw_actions, read_weights
+from shogi_env.levels.network import SmallNetwork, play, read_weights
 from shogi_env.positions import Positions
 from shogi_env.types import Int64Array
 
@@ -66,6 +66,4 @@ class Level:
 
     def __call__(self, positions: Positions, idx: Int64Array) -> Int64Array:
         """The actions int64[k] of the games `idx`; draws come from the games' streams."""
-        logits, _ = load_level(self.number)(positions.planes(where=idx))
-        numbers = positions.random_numbers(2**24, idx) / 2**24
-        return draw_actions(logits, positions.masks(where=idx), self.temperature, numbers)
+        return play(load_level(self.number), positions, idx, self.temperature)

@@ -1,13 +1,14 @@
 """`SmallNetwork`: a residual network from its weights, in NumPy and Numba."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from shogi_env.core.constants import NUM_ACTION_PLANES, NUM_ACTIONS, NUM_CELLS, NUM_PLANES
 from shogi_env.core.forward import convolve_planes, gather_neighbours, normalise
+from shogi_env.positions import Positions
 from shogi_env.threads import Threads
 from shogi_env.types import BoolArray, Float32Array, Float64Array, Int64Array, UInt8Array
 
@@ -99,6 +100,28 @@ class SmallNetwork:
         hidden = np.maximum(maps[:, NUM_ACTION_PLANES:].reshape(n, -1), 0) @ self._hidden[0] + self._hidden[1]
         values = np.tanh(np.maximum(hidden, 0) @ self._value[0] + self._value[1])
         return logits, values[:, 0]
+
+
+def play(
+    network: Callable[[UInt8Array], tuple[Float32Array, Float32Array]],
+    positions: Positions,
+    idx: Int64Array,
+    temperature: float,
+) -> Int64Array:
+    """What a network's policy plays, without search.
+
+    Args:
+        network: as a `SmallNetwork` is called.
+        positions: the games; draws come from their streams.
+        idx: int64[k], those it is to move in.
+        temperature: as in `draw_actions`.
+
+    Returns:
+        The actions int64[k].
+    """
+    logits, _ = network(positions.planes(where=idx))
+    numbers = positions.random_numbers(2**24, idx) / 2**24
+    return draw_actions(logits, positions.masks(where=idx), temperature, numbers)
 
 
 def draw_actions(

@@ -45,7 +45,7 @@ def test_a_finished_game_now_and_then(tmp_path: Path) -> None:
     assert list(written.series("boards/game")) == list(pictures)
 
 
-@pytest.mark.parametrize("observation", ["full", "pieces"])
+@pytest.mark.parametrize("observation", ["full", "pieces", "dlshogi"])
 def test_answers_of_an_opponent_are_found(tmp_path: Path, observation: str) -> None:
     env = make_vec_env(4, seed=3, opponent="greedy", side="random", max_plies=30, observation=observation)
     learn([BoardsCallback(tmp_path, ROLLOUT)], 16 * ROLLOUT, env)

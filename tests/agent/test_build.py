@@ -45,6 +45,7 @@ def length_of_games(model: SelfPlayPPO) -> int:
         ("env.n_envs", 2, lambda model: model.env.num_envs),
         ("env.max_plies", 3, length_of_games),
         ("env.observation", "pieces", lambda model: name_of(model.observation_space.shape[0])),
+        ("env.observation", "dlshogi", lambda model: name_of(model.observation_space.shape[0])),
         ("env.vec_env", "dummy", lambda model: BACKENDS[type(model.env)]),
         ("ppo.gamma", 0.75, lambda model: -model.rollout_buffer.gamma[0]),
         ("ppo.weight_decay", 0.1, lambda model: model.policy.optimizer.param_groups[0]["weight_decay"]),

@@ -29,6 +29,10 @@ SELDOM = {
     "alarms/text": "tests/agent/test_alarms.py",
     "memory/device": "on a GPU",
     "memory/resident": "where there is a /proc",
+    **dict.fromkeys(
+        (*(f"workers/{name}" for name in ("alive", "refused", "restarts", "staleness")), "speed/waiting"),
+        "tests/agent/test_workers.py",
+    ),
     "train/explained_variance": "left out where all returns are equal",
     "train/loss_scale": "in float16",
     "train/skipped_steps": "in float16",

@@ -29,6 +29,9 @@ def read(*arguments: str) -> tuple[Options, dict[str, Any]]:
         (["--device", "cpu"], {"device": "cpu"}),
         (["--n-envs", "8"], {"env.n_envs": 8}),
         (["--vec-env", "subproc"], {"env.vec_env": "subproc"}),
+        (["--workers", "2", "--workers-required"], {"workers.count": 2, "workers.required": True}),
+        (["--workers", "0", "--ray-address", "none"], {"workers.count": 0, "workers.ray_address": None}),
+        (["--ray-address", "head:6379"], {"workers.ray_address": "head:6379"}),
         (["--save-freq", "1e5"], {"checkpoint.every": 100_000}),
         (["--eval-games", "0"], {"eval_games": 0}),
         (["--eval-freq", "5000"], {"evaluation.every": 5000}),
@@ -87,6 +90,8 @@ def test_every_setting_can_be_given() -> None:
         words = ["none" if value is None else str(value)]
         if name in ("log.display", "web.enabled"):  # their short forms take no value
             arguments += [f"--{name}", *words]
+        elif name == "workers.required":  # likewise; true needs workers
+            arguments += ["--workers.required", "false"]
         elif name == "max_time":
             arguments += ["--max-time", "600s"]
         elif name in short and value is not None:

@@ -123,6 +123,22 @@ def test_it_learns_what_it_is_shown(small: Config) -> None:
     assert after.value_error < 0.3 < before.value_error and after.positions == 12
 
 
+def test_it_learns_what_a_mirror_shows(small: Config) -> None:
+    source = RecordSource([game("7g7f 3c3d 2g2f 8c8d"), game("2g2f 8c8d 2f2e 8d8e")], Filter())
+    losses = []
+    for mirror in (False, True):
+        th.manual_seed(0)
+        network = build(small.network, planes=136, dtype=th.float32)
+        data = Data([source], validation=0.0, seed=0)
+        recipe = Recipe(epochs=200, batch_size=8, learning_rate=0.01, mirror=mirror)
+        teacher = Pretrainer(network, data, recipe)
+        teacher.run()
+        # a random half of eight positions, some dozen times: all of them in both forms
+        seen = [teacher._losses(data.read(data.training), mirrored=True)[0].item() for _ in range(16)]
+        losses.append(float(np.mean(seen)))
+    assert 3 * losses[1] < losses[0]
+
+
 def test_a_loss_that_is_no_number_ends_it(small: Config) -> None:
     network = build(small.network, planes=136, dtype=th.float32)
     with th.no_grad():
@@ -172,7 +188,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_command_and_training_that_goes_on(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(records), "--run-name", "first", "--batch-size", "64", "--validation", "0.1", *SMALL]
-    arguments += ["--save-every", "100"]
+    arguments += ["--save-every", "100", "--mirror"]
     assert command.main(arguments) == 0
     out = capsys.readouterr().out
     assert "Set apart: policy loss" in out and "keisei-train --init-from runs/first" in out

@@ -13,7 +13,7 @@ import pytest
 if find_spec("playwright") is None or find_spec("starlette") is None:
     collect_ignore_glob = ["*.py"]
 else:
-    from pages import CHROMIUM, Site, Tab, make_runs, start_site
+    from browsing import CHROMIUM, Site, Tab, make_runs, start_site
     from playwright.sync_api import Browser, Error, sync_playwright
 
     @pytest.fixture(scope="session")

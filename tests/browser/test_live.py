@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pages import SETTINGS, Tab, start_site, train
+from browsing import SETTINGS, Tab, start_site, train
 
 from shogi_env import Board
 

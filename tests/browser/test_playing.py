@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pages import Site, Tab
+from browsing import Site, Tab
 from playwright.sync_api import Page
 
 from keisei_agent.game import OpenGame

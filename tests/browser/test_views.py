@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from pages import Site, Tab
+from browsing import Site, Tab
 
 from shogi_env import Board
 from shogi_env.arena.rating import rate

@@ -19,6 +19,7 @@ CONFIGS = [
     {"opponent": "greedy", "side": "white"},
     {"observation": "pieces", "layout": "NHWC"},
     {"observation": "board"},
+    {"observation": "dlshogi"},
     {"initial": ["2-piece", "even"], "random_plies": 3, "max_plies": 40},
 ]
 MATE_IN_ONE = "7k1/9/7P1/9/9/9/9/9/K8 b G 1"  # G*2b
@@ -320,8 +321,8 @@ def test_results_share_no_memory():
 
 
 def test_observations_agree():
-    kinds = {"full": {}, "pieces": {"observation": "pieces"}, "board": {"observation": "board"}}
-    envs = {name: ShogiEnv(opponent=None, **kind) for name, kind in kinds.items()}
+    kinds = ("full", "pieces", "dlshogi", "board")
+    envs = {kind: ShogiEnv(opponent=None, observation=kind) for kind in kinds}
     nhwc = ShogiEnv(opponent=None, layout="NHWC")
     rng = np.random.default_rng(7)
     views = {name: env.reset(seed=1)[0] for name, env in envs.items()}
@@ -329,6 +330,7 @@ def test_observations_agree():
     for _ in range(150):
         full, board = views["full"], views["board"]
         assert np.array_equal(full[PIECE_PLANES], views["pieces"])
+        assert np.array_equal(full[:119], views["dlshogi"])
         assert np.array_equal(full.transpose(1, 2, 0), last)
         cells = np.zeros(81, int)
         for piece in range(14):

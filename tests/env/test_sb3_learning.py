@@ -3,6 +3,7 @@
 import warnings
 
 import gymnasium
+import numpy as np
 import pytest
 
 pytest.importorskip("stable_baselines3")
@@ -17,12 +18,12 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 from stable_baselines3.common.env_util import make_vec_env as make_stock_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import SubprocVecEnv as StockSubprocVecEnv
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import VecCheckNan, VecMonitor
 from vec_envs import BACKENDS, START_METHODS
 
 import shogi_env
 from shogi_env import opponents
-from shogi_env.adapters.sb3 import BoardExtractor
+from shogi_env.adapters.sb3 import BoardExtractor, stack_frames
 
 SMALL = {
     "features_extractor_class": BoardExtractor,
@@ -111,3 +112,52 @@ def test_stock_subproc_vec_env_works(method):
         env.step(get_action_masks(env).argmax(axis=1))
     finally:
         env.close()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_saved_model_predicts_the_same(make, backend, tmp_path):
+    env = VecCheckNan(VecMonitor(make(4, backend, seed=0, opponent=None, max_plies=10)), raise_exception=True)
+    model = MaskablePPO(
+        "MlpPolicy", env, gamma=-1, n_steps=8, batch_size=32, n_epochs=1, policy_kwargs=SMALL, seed=0
+    )
+    model.learn(64)
+    model.save(tmp_path / "model")
+    loaded = MaskablePPO.load(tmp_path / "model", env=env)
+    assert loaded.gamma == -1
+    seen = env.reset()
+    for _ in range(12):
+        masks = get_action_masks(env)
+        wanted, _ = model.predict(seen, action_masks=masks, deterministic=True)
+        found, _ = loaded.predict(seen, action_masks=masks, deterministic=True)
+        assert np.array_equal(wanted, found)
+        assert masks[np.arange(4), found].all()
+        seen, *_ = env.step(found)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ({}, (408, 9, 9)),
+        ({"layout": "NHWC"}, (9, 9, 408)),
+        ({"observation": "board"}, (300,)),
+    ],
+    ids=str,
+)
+def test_frames_are_stacked_for_one_side(make, backend, kind, shape):
+    env = stack_frames(make(2, backend, seed=0, max_plies=12, **kind), 3)
+    assert env.observation_space.shape == shape
+    axis = 3 if "layout" in kind else 1
+    seen = [env.reset()]
+    for _ in range(2):
+        seen.append(env.step(get_action_masks(env).argmax(axis=1))[0].copy())
+    newest = [np.split(frames, 3, axis=axis)[-1] for frames in seen]
+    assert np.array_equal(np.concatenate(newest, axis=axis), seen[-1])
+    if shape == (408, 9, 9):
+        MaskablePPO("MlpPolicy", env, n_steps=8, batch_size=16, n_epochs=1, policy_kwargs=SMALL).learn(16)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_frames_of_two_seats_are_not_stacked(make, backend):
+    with pytest.raises(ValueError, match="face the two sides in turn"):
+        stack_frames(make(2, backend, seats=["random", None]), 2)
