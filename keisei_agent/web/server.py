@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 STATIC = Path(__file__).with_name("static")
 STREAMS = 48
 """Pages that are told of changes at a time."""
+LOOK = 0.5
+"""Seconds between two looks at a run that a page is told of."""
 _BEAT = 1.0
 """Seconds after which a page hears something even if nothing has changed."""
 _WAITING = 16
@@ -168,7 +170,7 @@ class Server:
                 elif now - told >= _BEAT:
                     told = now
                     yield "event: beat\ndata: \n\n"
-                await anyio.sleep(0.5)
+                await anyio.sleep(LOOK)
         finally:
             self.streams -= 1
 
