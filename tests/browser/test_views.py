@@ -213,7 +213,7 @@ def test_the_board_is_the_drawing(site: Site, open_tab: OpenTab) -> None:
     )
     found = page.evaluate(
         """() => [...document.querySelectorAll('svg.board use')].flatMap((use) => {
-            const numbers = (one) => one.getAttribute('transform').match(/-?[\\d.e-]+/g).map(Number);
+            const numbers = (one) => one.getAttribute('transform').match(/-?\\d[\\d.e-]*/g).map(Number);
             const of = (one, dx, dy, scale) => {
                 const [width, , , height, x, y] = numbers(one);
                 const name = one.getAttribute('href').slice(1);
