@@ -26,8 +26,9 @@ RATINGS: Mapping[str, tuple[float, float, float]] = {
 }
 """Built-in players and engines, the strongest first; engines by their names in ``players-engines.txt``."""
 LEVELS: Mapping[int, tuple[float, float, float]] = {
-    1: (208, 144, 273),
-    2: (420, 278, 561),
-    3: (2450, 2319, 2581),
+    1: (556, 296, 815),
+    2: (1606, 1529, 1684),
+    3: (2381, 2185, 2576),
+    4: (3010, 2935, 3085),
 }
 """The networks in the box (`shogi_env.levels`), as they play without search."""
