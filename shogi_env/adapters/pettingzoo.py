@@ -190,7 +190,7 @@ class ShogiAECEnv(pettingzoo.AECEnv[str, Observation, np.int64 | int | None]):
 def env(**kwargs: Any) -> ShogiAECEnv:
     """A `ShogiAECEnv`.
 
-    Unwrapped: `OrderEnforcingWrapper` would cost a third of a ply, and `step` itself asks for the reset.
+    Without `OrderEnforcingWrapper`: `step` itself asks for the reset.
 
     Args:
         **kwargs: the arguments of `ShogiAECEnv`.
