@@ -4,11 +4,12 @@
 
 1. Fairy-Stockfish 11.1 judges positions of games against itself (`benchmarks/teacher.py`), on two cores.
 2. `keisei-pretrain` learns them on one core, and keeps the network on the way.
-3. Networks of that run, from early to last, are frozen (`tools/make_levels.py`) and rated on the scale.
+3. `keisei-train` goes on from there by self-play.
+4. Networks of both runs, from early to last, are frozen (`tools/make_levels.py`) and rated on the scale.
 
 What is there already is not made again, and an interrupted first step goes on.  The first step takes about
-half an hour, the second 35 minutes of one core.  The positions come out equal to the byte; the weights where
-torch computes the same sums.
+half an hour, the second 35 minutes of one core, the third 14.  The positions come out equal to the byte; the
+weights where torch computes the same sums.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ LEARNER = [
 POSITIONS = {102: 327_704, 103: 543_600}
 """In each file, by the seed of its games; what the levels that ship have learned from."""
 EPOCHS = 4
+DECISIONS = 790_528
+"""Of self-play."""
 LEVELS = (20_000, 40_000, 200_000)
 """Positions learned from at the levels below the strongest."""
 
@@ -71,11 +74,20 @@ def learn(folder: Path, files: list[Path]) -> Path:
     return network
 
 
-def freeze(network: Path) -> None:
+def play_on(folder: Path, network: Path) -> Path:
     """Step 3."""
+    after = folder / "self-play"
+    if not (after / "results.json").exists():
+        how = ["--ppo.learning-rate", 2e-4, "--total-timesteps", DECISIONS, "--eval-games", 0]
+        finish(run("-m", "keisei_agent", "train", "--init-from", network, "--run-dir", after, *how))
+    return after
+
+
+def freeze(network: Path, after: Path) -> None:
+    """Step 4."""
     snapshots = sorted((network / "snapshots").iterdir())
     chosen = [next(path for path in snapshots if int(path.stem) >= least) for least in LEVELS]
-    finish(run(ROOT / "tools" / "make_levels.py", *chosen, network))
+    finish(run(ROOT / "tools" / "make_levels.py", *chosen, after))
     for number in range(1, len(chosen) + 2):
         finish(run(ROOT / "benchmarks" / "scale.py", "evaluate", f"level:{number}", "--games", 400))
 
@@ -87,7 +99,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/player"))
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    freeze(learn(args.folder, teach(args.folder)))
+    network = learn(args.folder, teach(args.folder))
+    freeze(network, play_on(args.folder, network))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Players in the box: small networks that come with the package, and never change.
 
-They are snapshots of one run, from the weakest to the strongest; `data/README.md` says how they were made.
+From the weakest to the strongest; `data/README.md` says how they were made.
 """
 
 from dataclasses import dataclass
