@@ -12,6 +12,8 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 CHROMIUM = os.environ.get("KEISEI_CHROMIUM") or shutil.which("chromium")
+PATIENCE = 180_000
+"""Milliseconds until something that is waited for has failed: first uses compile, on busy machines."""
 SETTINGS = [
     *(
         "--preset",
@@ -81,7 +83,7 @@ class Tab:
         """Open a view and wait until it stands."""
         self.page.goto("about:blank")
         self.page.goto(f"{address}#/{route}")
-        self.page.wait_for_selector("main[data-ready]", timeout=60_000)
+        self.page.wait_for_selector("main[data-ready]", timeout=PATIENCE)
         return self.page
 
     def shoot(self, name: str) -> None:

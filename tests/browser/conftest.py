@@ -13,7 +13,7 @@ import pytest
 if find_spec("playwright") is None or find_spec("starlette") is None:
     collect_ignore_glob = ["*.py"]
 else:
-    from browsing import CHROMIUM, Site, Tab, make_runs, start_site
+    from browsing import CHROMIUM, PATIENCE, Site, Tab, make_runs, start_site
     from playwright.sync_api import Browser, Error, sync_playwright
 
     @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ else:
                 color_scheme="dark" if dark else "light",
                 locale=locale,
             )
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(PATIENCE)
             tab = Tab(context.new_page())
             tab.page.on("pageerror", lambda error: tab.complaints.append(f"error: {error}"))
             tab.page.on(

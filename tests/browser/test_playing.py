@@ -59,7 +59,6 @@ def wait_for(page: Page, site: Site, plies: int) -> dict[str, Any]:
         "(plies) => document.querySelectorAll('.moves li').length >= plies"
         " || document.querySelector('.status').dataset.end",
         arg=plies,
-        timeout=60_000,
     )
     return state(page, site)
 

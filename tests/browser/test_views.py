@@ -41,7 +41,10 @@ def serious_findings(tab: Tab) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ROUTES)
-@pytest.mark.parametrize(("dark", "width", "locale"), [(False, 1280, "en-US"), (True, 390, "ja-JP")])
+@pytest.mark.parametrize(
+    ("dark", "width", "locale"),
+    [(False, 1280, "en-US"), pytest.param(True, 390, "ja-JP", marks=pytest.mark.slow)],
+)
 def test_a_view(site: Site, open_tab: OpenTab, name: str, dark: bool, width: int, locale: str) -> None:
     pytest.importorskip("axe_playwright_python")
     tab = open_tab(dark=dark, width=width, height=844 if width < 500 else 900, locale=locale)
