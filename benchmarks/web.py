@@ -116,6 +116,7 @@ def page(address: str, core: int | None) -> Iterator[Callable[[], dict[str, floa
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=script, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        tab.set_default_timeout(600_000)  # in fast forward it has much to catch up with
         tab.goto(address)
         tab.wait_for_selector("main[data-ready]")
         session = tab.context.new_cdp_session(tab)
