@@ -23,7 +23,7 @@ STATIC = ROOT / "keisei_agent" / "web" / "static"
 
 def test_known_ratings_are_those_of_the_page() -> None:
     page = (ROOT / "docs/strength.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([^`]+)` \|(?: [\d,]+ \|)? (\d+) \| (-?\d+) \.\. (-?\d+) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \|(?: [^|]+ \|)?? (\d+) \| (-?\d+) \.\. (-?\d+) \|", page, re.MULTILINE)
     told = {name: tuple(map(int, numbers)) for name, *numbers in rows}
     assert told == {**RATINGS, **{f"level:{number}": rating for number, rating in LEVELS.items()}}
     assert set(LEVELS) == set(range(1, levels.count_levels() + 1))
