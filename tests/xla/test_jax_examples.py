@@ -1,7 +1,5 @@
 """The examples for JAX; apart from tests that fork, which the threads of JAX do not survive."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +9,6 @@ from shogi_env import Board, Positions
 
 FOLDER = Path(__file__).parents[2] / "examples"
 MATE_IN_ONE = "7k1/9/7P1/9/9/9/9/9/K8 b G 1"  # G*2b
-
-
-@pytest.fixture
-def load(monkeypatch):
-    """An example as a module, with the numbers of its command line."""
-
-    def load(name, *numbers):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, numbers)])
-        spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 def mates(actions):
