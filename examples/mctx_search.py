@@ -76,7 +76,7 @@ def step(states: jax.Array, actions: jax.Array) -> list[jax.Array]:
 def network(planes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Logits float32[N, 2187] and values float32[N], -1..1, of planes uint8[N, 136, 9, 9]."""
     returned = tuple(jax.ShapeDtypeStruct((len(planes), *shape), "float32") for shape in ((2187,), ()))
-    return jax.pure_callback(lambda x: load_level(1)(np.asarray(x)), returned, planes)
+    return jax.pure_callback(lambda x: load_level(4)(np.asarray(x)), returned, planes)
 
 
 def follow(params: None, key: jax.Array, actions: jax.Array, states: jax.Array) -> tuple:
@@ -113,7 +113,7 @@ def score() -> float:
             break
         masks, planes = games.masks(), games.planes()
         searched = np.asarray(search(jax.random.key(ply), pack(games), planes, masks))
-        alone = np.where(masks, load_level(1)(planes)[0], -np.inf).argmax(1)
+        alone = np.where(masks, load_level(4)(planes)[0], -np.inf).argmax(1)
         actions = np.where((games.turns == 0) == black, searched, alone)
         games.apply(actions[running], np.flatnonzero(running))
     winners = games.outcomes()[1]
