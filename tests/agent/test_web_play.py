@@ -94,6 +94,7 @@ def test_two_players_play_each_other(tmp_path: Path) -> None:
         assert len(game["moves"]) == 6
         assert act(client, game, "take-back")["status"] == 400
         assert act(client, game, "resign", color="black")["status"] == 400
+        assert act(client, game, "think", ply="six")["status"] == 400
 
 
 def test_only_so_many_games_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
