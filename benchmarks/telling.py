@@ -4,8 +4,9 @@
 
 Two runs by the defaults on one pinned core, each in a process of its own: one with the live view on a
 terminal, TensorBoard, Weights & Biases (offline), alarms, boards, mates and checkpoints as a run has them,
-the other with all that can be switched off switched off.  They learn in turns, a stretch each; each pair of
-stretches gives one ratio of decisions per second.  Wall clock: what helping processes use counts, too.
+the other with all that can be switched off switched off.  They learn in turns of a few seconds, since what
+else the machine does changes more slowly than that; turns of `--seconds` each make a pair, which gives one
+ratio of decisions per second.  Wall clock: what helping processes use counts, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from common import Comparison, load, machine, pin, save, show, single_threaded
 
 single_threaded()
@@ -34,6 +36,8 @@ MOST = 1.03
 """Slow-down that the upper end of the interval may have."""
 WARM_UP = 20.0
 """Seconds of each run before anything is measured."""
+TURN = 5.0
+"""Seconds after which the other one goes on, at the end of its rollout."""
 COMMON: dict[str, Any] = {"total_timesteps": 1 << 40, "max_time": None, "eval_games": 0}
 ON: dict[str, Any] = {"log": {"display": "rich", "track": "wandb", "level": "info"}}
 OFF: dict[str, Any] = {
@@ -49,7 +53,7 @@ OFF: dict[str, Any] = {
 
 
 class Turns(BaseCallback):
-    """Learns for as many seconds as it is told, then says how many decisions that were, and waits."""
+    """Learns for as many seconds as it is told, says how many decisions in how many, and waits."""
 
     fatal = True  # nobody would end a run that nobody asks any more
 
@@ -62,7 +66,7 @@ class Turns(BaseCallback):
         if now < self.until or self.model.stop_requested:
             return
         if self.until:
-            self.pipe.send((self.model.num_timesteps - self.steps) / (now - self.began))
+            self.pipe.send((self.model.num_timesteps - self.steps, now - self.began))
         seconds = self.pipe.recv()
         self.model.stop_requested = seconds is None
         self.began, self.steps = time.perf_counter(), self.model.num_timesteps
@@ -97,11 +101,10 @@ class Learner:
         self.process.start()
         end.close()
 
-    def rate(self, seconds: float) -> float:
-        """Decisions per second over at least so many seconds."""
+    def turn(self, seconds: float) -> np.ndarray:
+        """Learn for at least so many seconds; return decisions and seconds."""
         self.pipe.send(seconds)
-        found: float = self.pipe.recv()
-        return found
+        return np.array(self.pipe.recv())
 
     def close(self) -> None:
         """End the run; raises if it did not end well."""
@@ -115,11 +118,14 @@ def measure(pairs: int, seconds: float, folder: Path) -> dict[str, Any]:
     """Let the two learn in turns; the ratio is the quiet one's rate over the telling one's."""
     learners = [Learner(settings, folder / name) for name, settings in (("off", OFF), ("on", ON))]
     for learner in learners:
-        learner.rate(WARM_UP)
+        learner.turn(WARM_UP)
     result = Comparison("all off", "all on", "decisions/s")
     for pair in range(pairs):
-        order = (0, 1) if pair % 2 == 0 else (1, 0)
-        rates = {k: learners[k].rate(seconds) for k in order}
+        spent, order = np.zeros((2, 2)), [0, 1] if pair % 2 == 0 else [1, 0]
+        while spent[:, 1].min() < seconds:
+            for k in order:
+                spent[k] += learners[k].turn(TURN)
+        rates = (spent[:, 0] / spent[:, 1]).tolist()
         result.our_rates.append(rates[0])
         result.peer_rates.append(rates[1])
         show(f"  pair {pair + 1}: off {rates[0]:.0f}, on {rates[1]:.0f}: x{rates[0] / rates[1]:.3f}")
@@ -132,7 +138,7 @@ def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each stretch")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each run in a pair")
     args = parser.parse_args()
     os.environ |= {"WANDB_MODE": "offline", "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
     found: dict[str, Any] = {"machine": machine(), "core": pin(), "load_before": load(), "bar": MOST}
