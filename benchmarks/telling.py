@@ -114,24 +114,25 @@ class Learner:
             raise RuntimeError(f"a run ended with status {self.process.exitcode}")
 
 
-def measure(pairs: int, seconds: float, folder: Path) -> dict[str, Any]:
-    """Let the two learn in turns; the ratio is the quiet one's rate over the telling one's."""
-    learners = [Learner(settings, folder / name) for name, settings in (("off", OFF), ("on", ON))]
-    for learner in learners:
-        learner.turn(WARM_UP)
-    result = Comparison("all off", "all on", "decisions/s")
+def take_turns(
+    ours: Learner, peer: Learner, result: Comparison, pairs: int, seconds: float, turn: float
+) -> None:
+    """Let two learn in turns until each has had its seconds, so many times; fills in the rates."""
+    learners = (ours, peer)
     for pair in range(pairs):
         spent, order = np.zeros((2, 2)), [0, 1] if pair % 2 == 0 else [1, 0]
         while spent[:, 1].min() < seconds:
             for k in order:
-                spent[k] += learners[k].turn(TURN)
+                spent[k] += learners[k].turn(turn)
         rates = (spent[:, 0] / spent[:, 1]).tolist()
         result.our_rates.append(rates[0])
         result.peer_rates.append(rates[1])
-        show(f"  pair {pair + 1}: off {rates[0]:.0f}, on {rates[1]:.0f}: x{rates[0] / rates[1]:.3f}")
+        show(
+            f"  pair {pair + 1}: {result.ours} {rates[0]:.0f}, {result.peer} {rates[1]:.0f}: "
+            f"x{rates[0] / rates[1]:.3f}"
+        )
     for learner in learners:
         learner.close()
-    return result.summary()
 
 
 def main() -> None:
@@ -143,7 +144,12 @@ def main() -> None:
     os.environ |= {"WANDB_MODE": "offline", "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
     found: dict[str, Any] = {"machine": machine(), "core": pin(), "load_before": load(), "bar": MOST}
     with tempfile.TemporaryDirectory() as folder:
-        row = measure(args.pairs, args.seconds, Path(folder))
+        quiet, telling = (Learner(each, Path(folder) / name) for name, each in (("off", OFF), ("on", ON)))
+        for learner in (quiet, telling):
+            learner.turn(WARM_UP)
+        result = Comparison("all off", "all on", "decisions/s")
+        take_turns(quiet, telling, result, args.pairs, args.seconds, TURN)
+    row = result.summary()
     show(
         f"slow-down x{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]: "
         f"off {row['our_rate']:.0f}, on {row['peer_rate']:.0f} decisions/s ({row['pairs']} pairs)"

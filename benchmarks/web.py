@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Comparison, load, machine, pin, save, show, usable_cores
-from telling import COMMON, WARM_UP, Learner
+from telling import COMMON, WARM_UP, Learner, take_turns
 
 NAME = "soak"
 PHASE = 800
@@ -40,6 +40,8 @@ BARS = {"server": 0.05, "heap": 0.20, "nodes": 0.02}
 """Growth that is allowed; nodes: what one more row of a list may be."""
 SLOWER = 1.02
 """Slow-down that the upper end of the interval may have."""
+TURN = 15.0
+"""Seconds after which the other run goes on: long beside the half second that a page may lag behind."""
 
 
 def serve(root: Path, port: int, *, fast: bool) -> None:
@@ -256,22 +258,15 @@ def speed(pairs: int, seconds: float) -> dict[str, Any]:
         root = Path(folder)
         alone = Learner(COMMON | settings, root / "alone")
         watched = Learner(COMMON | settings | {"web": {"enabled": True}}, root / "watched")
-        alone.rate(WARM_UP)
-        watched.rate(WARM_UP)
+        for learner in (alone, watched):
+            learner.turn(WARM_UP)
         port, _ = stack.enter_context(served(root / "watched", cores[1], fast=False))
         stack.enter_context(page(f"http://127.0.0.1:{port}/#/live/run", cores[1]))
         clients = [Client(port, "run") for _ in range(5)]
         for client in clients:
             client.start()
             os.sched_setaffinity(client.native_id or 0, {cores[1]})
-        for pair in range(pairs):
-            order = (alone, watched) if pair % 2 == 0 else (watched, alone)
-            rates = {learner: learner.rate(seconds) for learner in order}
-            result.our_rates.append(rates[alone])
-            result.peer_rates.append(rates[watched])
-            show(f"  pair {pair + 1}: without {rates[alone]:.0f}, with {rates[watched]:.0f}")
-        alone.close()
-        watched.close()
+        take_turns(alone, watched, result, pairs, seconds, TURN)
         told = [client.messages for client in clients]
     return result.summary() | {"told": told, "bar": SLOWER}
 
@@ -285,7 +280,7 @@ def main() -> None:
     soaking.add_argument("--clients", type=int, default=20, help="the page among them")
     speeding = what.add_parser("speed")
     speeding.add_argument("--pairs", type=int, default=20)
-    speeding.add_argument("--seconds", type=float, default=60.0, help="of each stretch")
+    speeding.add_argument("--seconds", type=float, default=60.0, help="of each run in a pair")
     serving = what.add_parser("serve")
     serving.add_argument("root", type=Path)
     serving.add_argument("port", type=int)
