@@ -13,7 +13,13 @@ from shogi_env.types import Termination
 
 pettingzoo = pytest.importorskip("pettingzoo")
 
-from pettingzoo.test import api_test, max_cycles_test, render_test, seed_test  # noqa: E402
+from pettingzoo.test import (  # noqa: E402
+    api_test,
+    max_cycles_test,
+    performance_benchmark,
+    render_test,
+    seed_test,
+)
 from pettingzoo.utils.conversions import turn_based_aec_to_parallel  # noqa: E402
 from pettingzoo.utils.wrappers import BaseWrapper, OrderEnforcingWrapper  # noqa: E402
 
@@ -89,6 +95,15 @@ def play(game, rng, wrong=0.0):
         else:
             game.step(rng.integers(2187) if rng.random() < wrong else rng.choice(legal))
     return totals
+
+
+def test_performance_benchmark(capsys):
+    performance_benchmark(env(illegal_action="raise"))
+    told = dict(
+        line.split(" ", 1)[::-1] for line in capsys.readouterr().out.splitlines() if "per second" in line
+    )
+    # Two agents have a turn each in a cycle; how fast that is, `benchmarks/adapters.py` measures.
+    assert float(told["turns per second"]) == pytest.approx(2 * float(told["cycles per second"]))
 
 
 def test_games_are_those_of_the_environment():
