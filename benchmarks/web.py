@@ -1,24 +1,22 @@
-"""What the page in the browser costs, and whether it grows.
+"""What the page in the browser costs a run, and how soon it is there.
 
-    python benchmarks/web.py soak [--messages 57600] [--clients 20]
     python benchmarks/web.py speed [--pairs 20] [--seconds 60]
-
-`soak`: a run that writes its live game for eight hours, twice a second, in fast forward: every message is
-written once everybody has seen the one before.  One of those who look on is a page in a headless Chromium.
-Memory of the server, heap and nodes of the page are compared at equal phases of a game, after a tenth of the
-messages and at the end.
+    python benchmarks/web.py paint RUNS_DIR [--times 20]
 
 `speed`: two runs by the defaults on one pinned core learn in turns, one with its page open in a Chromium and
 five more clients, all of them and the server on the other core; the other without a page.  Wall clock.
+
+`paint`: how long after it was asked for a page shows something, and everything, in a browser that has seen
+nothing of it before.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,15 +31,12 @@ from typing import Any
 from common import Comparison, load, machine, pin, save, show, usable_cores
 from telling import COMMON, WARM_UP, Learner, take_turns
 
-NAME = "soak"
-PHASE = 800
-"""Messages after which the games that are written come again."""
-BARS = {"server": 0.05, "heap": 0.20, "nodes": 0.02}
-"""Growth that is allowed; nodes: what one more row of a list may be."""
 SLOWER = 1.02
 """Slow-down that the upper end of the interval may have."""
 TURN = 15.0
 """Seconds after which the other run goes on: long beside the half second that a page may lag behind."""
+PAINTED = 1000.0
+"""Milliseconds within which a page shows something."""
 
 
 def serve(root: Path, port: int, *, fast: bool) -> None:
@@ -105,8 +100,8 @@ class Client(threading.Thread):
 
 
 @contextmanager
-def page(address: str, core: int | None) -> Iterator[Callable[[], dict[str, float]]]:
-    """A page in a browser of its own; yields what counts its messages, its heap and its nodes."""
+def browser(core: int | None) -> Iterator[Any]:
+    """A headless Chromium, on one core if one is given."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium")
@@ -116,8 +111,16 @@ def page(address: str, core: int | None) -> Iterator[Callable[[], dict[str, floa
     script.write_text(f'#!/bin/sh\nexec {" ".join(on(core, [chromium]))} "$@"\n')
     script.chmod(0o755)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=script, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        found = playwright.chromium.launch(executable_path=script, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@contextmanager
+def page(address: str, core: int | None) -> Iterator[Callable[[], dict[str, float]]]:
+    """A page in a browser of its own; yields what counts its messages, its heap and its nodes."""
+    with browser(core) as chromium:
+        tab = chromium.new_page(viewport={"width": 1280, "height": 900})
         tab.set_default_timeout(600_000)  # in fast forward it has much to catch up with
         tab.goto(address)
         tab.wait_for_selector("main[data-ready]")
@@ -132,118 +135,6 @@ def page(address: str, core: int | None) -> Iterator[Callable[[], dict[str, floa
             return {"heap": found["JSHeapUsedSize"], "nodes": found["Nodes"], "steps": steps}
 
         yield look
-        browser.close()
-
-
-def resident(pid: int) -> float:
-    """Bytes of a process that are in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def frames() -> list[dict[str, Any]]:
-    """`PHASE` live games: random ones that grow by a ply with each message."""
-    import numpy as np
-
-    from shogi_env import Board
-
-    random = np.random.default_rng(0)
-    found: list[dict[str, Any]] = []
-    ended: list[dict[str, Any]] = []
-    while len(found) < PHASE:
-        board = Board(max_plies=None)
-        start = board.sfen()
-        for _ in range(200):
-            moves = list(board.legal_moves)
-            best = [[str(move), 0.2] for move in moves[:5]]
-            policy = {
-                "ply": board.ply,
-                "value": 0.1,
-                "best": best,
-                "heat": random.dirichlet([0.1] * 81).tolist(),
-            }
-            game = {
-                "start": start,
-                "moves": [str(move) for move in board.moves],
-                "values": [[ply, round(float(random.uniform(-1, 1)), 6)] for ply in range(board.ply)],
-            }
-            found.append({"game": game, "policy": policy, "ended": list(ended[-12:])})
-            if board.outcome() or not moves:
-                break
-            board.push(moves[int(random.integers(len(moves)))])
-        ended.append({"result": "draw", "reason": "max_plies", "plies": board.ply, "steps": len(found)})
-    return found[:PHASE]
-
-
-def soak(messages: int, clients: int) -> dict[str, Any]:
-    """Send so many messages to so many clients; the page is one of them."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    from keisei_agent.config import parse_config, to_yaml
-    from keisei_agent.files.storage import write_for_readers
-    from shogi_env.arena.lock import hold
-
-    with ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        folder = root / NAME
-        folder.mkdir()
-        (folder / "config.yaml").write_text(to_yaml(parse_config({"total_timesteps": messages})))
-        stack.enter_context(hold(folder / "lock", "busy"))
-        writer = stack.enter_context(SummaryWriter(str(folder / "tensorboard")))
-        games = frames()
-
-        def write(number: int) -> float:
-            stamp = float(number + 1)
-            if number % 10 == 0:  # eight hours of rollouts of five seconds
-                for key in range(60):
-                    writer.add_scalar(f"train/key_{key}", float((number * (key + 1)) % 97), number)
-                writer.flush()
-                with (folder / "log.txt").open("a") as log:
-                    log.write(f"message {number}\n")
-            frame = {
-                "format": 1,
-                "pid": 1,
-                "time": stamp,
-                "doing": "playing",
-                "steps": number,
-                "seconds": stamp,
-            }
-            frame |= {"done": number / messages, "speed": 2.0, "left": 1.0, **games[number % PHASE]}
-            write_for_readers(folder / "live.json", json.dumps(frame).encode())
-            return stamp
-
-        write(0)
-        port, pid = stack.enter_context(served(root, None, fast=True))
-        look = stack.enter_context(page(f"http://127.0.0.1:{port}/#/live/{NAME}", None))
-        others = [Client(port, NAME) for _ in range(clients - 1)]
-        for client in others:
-            client.start()
-        early = max(1, messages // 10 // PHASE) * PHASE
-        late = (messages - 1) // PHASE * PHASE
-        points: dict[int, dict[str, float]] = {}
-        start = time.monotonic()
-        for number in range(1, messages):
-            stamp = write(number)
-            until = time.monotonic() + 60
-            while any(client.seen < stamp for client in others):
-                if time.monotonic() > until:
-                    raise RuntimeError(f"message {number} was not seen by everybody within a minute")
-                time.sleep(0.0005)
-            if number in (early, late):
-                while (found := look())["steps"] != number:
-                    time.sleep(0.2)
-                points[number] = {**found, "server": resident(pid)}
-                show(f"  message {number}: {points[number]}")
-    first, last = points[early], points[late]
-    growth = {name: last[name] / first[name] - 1 for name in BARS}
-    return {
-        "messages": messages,
-        "clients": clients,
-        "told": [client.messages for client in others],
-        "points": points,
-        "growth": growth,
-        "held": {name: growth[name] <= bar for name, bar in BARS.items()},
-        "seconds": time.monotonic() - start,
-    }
 
 
 def speed(pairs: int, seconds: float) -> dict[str, Any]:
@@ -271,16 +162,48 @@ def speed(pairs: int, seconds: float) -> dict[str, Any]:
     return result.summary() | {"told": told, "bar": SLOWER}
 
 
+def paint(root: Path, times: int) -> dict[str, Any]:
+    """Milliseconds to the first paint of each view, and until it is ready."""
+    runs = sorted(folder.name for folder in root.iterdir() if (folder / "config.yaml").exists())
+    if not runs:
+        raise SystemExit(f"{root} holds no run")
+    views = [
+        "runs",
+        *(f"{view}/{runs[-1]}" for view in ("training", "live", "games", "strength")),
+        "play",
+        "analysis",
+    ]
+    rows: dict[str, Any] = {}
+    with served(root, None, fast=False) as (port, _), browser(None) as chromium:
+        for view in views:
+            found = []
+            for _ in range(times):
+                with chromium.new_context() as context:
+                    tab = context.new_page()
+                    tab.goto(f"http://127.0.0.1:{port}/#/{view}")
+                    tab.wait_for_selector("main[data-ready]")
+                    first = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+                    found.append(tab.evaluate(f"[{first}, performance.now()]"))
+            painted, ready = zip(*found, strict=True)
+            rows[view] = {
+                "painted": statistics.median(painted),
+                "worst": max(painted),
+                "ready": statistics.median(ready),
+            }
+            show(f"  {view}: " + ", ".join(f"{name} {value:.0f} ms" for name, value in rows[view].items()))
+    return {"views": rows, "times": times, "bar": PAINTED}
+
+
 def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     what = parser.add_subparsers(dest="what", required=True)
-    soaking = what.add_parser("soak")
-    soaking.add_argument("--messages", type=int, default=8 * 3600 * 2)
-    soaking.add_argument("--clients", type=int, default=20, help="the page among them")
     speeding = what.add_parser("speed")
     speeding.add_argument("--pairs", type=int, default=20)
     speeding.add_argument("--seconds", type=float, default=60.0, help="of each run in a pair")
+    painting = what.add_parser("paint")
+    painting.add_argument("root", type=Path, metavar="RUNS_DIR")
+    painting.add_argument("--times", type=int, default=20)
     serving = what.add_parser("serve")
     serving.add_argument("root", type=Path)
     serving.add_argument("port", type=int)
@@ -290,11 +213,8 @@ def main() -> None:
         serve(args.root, args.port, fast=args.fast)
         return
     found: dict[str, Any] = {"machine": machine(), "load_before": load()}
-    if args.what == "soak":
-        row = soak(args.messages, args.clients)
-        shares = ", ".join(f"{name} {share:+.1%}" for name, share in row["growth"].items())
-        show(f"{row['messages']} messages to {row['clients']}: {shares} ({row['seconds']:.0f} s)")
-        save("web-soak", found | row)
+    if args.what == "paint":
+        save("web-paint", found | paint(args.root, args.times))
     else:
         row = speed(args.pairs, args.seconds)
         show(f"slow-down x{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]")
