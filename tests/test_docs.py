@@ -82,7 +82,7 @@ def test_ci_runs_types_lint_and_imports():
     _, test = read_commands()
     assert test.endswith(" tox -p auto"), "all environments of the list"
     listed = [name.strip() for name in tox["tox"]["env_list"].split(",")]
-    assert {"tests", "docs", "types", "imports", "lint"} <= set(listed)
+    assert {"agent", "tests", "docs", "types", "imports", "lint"} <= set(listed)
     for name, command in {
         "types": "mypy",
         "imports": "lint-imports",
