@@ -95,7 +95,6 @@ def nim_results(gamma: float, seed: int) -> tuple[int, int]:
     return int((actions + 1 == stones % 4)[won].sum()), int(((values > 0) == won).sum())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_nim_is_solved(seed: int) -> None:
     right_moves, right_values = nim_results(1.0, seed)
@@ -103,7 +102,6 @@ def test_nim_is_solved(seed: int) -> None:
     assert right_values >= 14
 
 
-@pytest.mark.slow
 def test_nim_is_not_solved_with_the_sign_flipped() -> None:
     right_moves, right_values = nim_results(-1.0, seed=0)
     assert right_moves < 11

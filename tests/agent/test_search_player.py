@@ -51,6 +51,7 @@ def test_settings_change_the_digest(run: Path) -> None:
     assert len(digests) == 4
 
 
+@pytest.mark.slow
 def test_a_match_is_the_same_again(run: Path) -> None:
     def play() -> list[tuple[str, ...]]:
         with (
