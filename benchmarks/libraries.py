@@ -267,7 +267,10 @@ def rllib(seed: int) -> Learner:
             lr=RATE,
             gamma=GAMMA,
             lambda_=0.95,
+            clip_param=0.2,
+            use_kl_loss=False,
             entropy_coeff=ENTROPY,
+            vf_loss_coeff=0.5,
             grad_clip=0.5,
         )
         .rl_module(rl_module_spec=RLModuleSpec(module_class=ActionMaskingTorchRLModule, model_config=shape))
