@@ -30,7 +30,7 @@ BAR = 0.5  # seconds to usiok
 MOVE = r"([1-9][a-i][1-9][a-i]\+?|[PLNSGBR]\*[1-9][a-i])"
 HEARD = re.compile(
     r"id name .+|id author .+|option name \S+ type .+|usiok|readyok|info string .*"
-    rf"|info( depth \d+)( nodes \d+)( time \d+)( score (cp|mate) -?\d+) pv {MOVE}( {MOVE})*"
+    rf"|info depth \d+( nodes \d+( nps \d+)? time \d+)? score (cp|mate) -?\d+ pv {MOVE}( {MOVE})*"
     rf"|bestmove ({MOVE}|resign|win)"
 )
 SENT = re.compile(r"usi|isready|setoption .*|usinewgame|position .*|go .*|gameover.*|quit|Keisei .*")
