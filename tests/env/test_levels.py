@@ -57,10 +57,10 @@ def test_what_a_player_is_known_by():
     assert [player.deterministic for player in players] == [False, False, True, True, True]
 
 
-@pytest.mark.parametrize("spec", ["level:2", "level:3;sims=8"])
-def test_they_beat_random_moves(spec):
+@pytest.mark.parametrize(("spec", "games"), [("level:2", 6), ("level:3;sims=4", 2)])
+def test_they_beat_random_moves(spec, games):
     with make_player(spec) as player, make_player("random") as other:
-        found = tally(head_to_head(player, other, 6, openings=load_openings(), slots=6), player.name)
+        found = tally(head_to_head(player, other, games, openings=load_openings(), slots=6), player.name)
     assert found.score > 0.8
 
 
