@@ -304,7 +304,7 @@ LIBRARIES: dict[str, Callable[[int], Learner]] = {
 
 
 def play(learner: Learner, games: int, seed: int) -> dict[str, Any]:
-    """One game in each environment against random moves, sides in turn."""
+    """One game in each environment against random moves; the side is drawn."""
     envs = shogi_env.ShogiVectorEnv(games, opponent="random", autoreset_mode="SameStep")
     planes, infos = envs.reset(seed=seed)
     results = np.full(games, np.nan)
