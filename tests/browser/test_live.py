@@ -37,7 +37,7 @@ def test_training_is_watched_and_either_process_is_killed(root: Path, open_tab: 
         tab = open_tab()
         page = tab.go(site.address, "live/now")
         moves = "() => document.querySelectorAll('.moves li').length"
-        page.wait_for_function(f"({moves})() > 0")
+        page.wait_for_function(f"() => ({moves})() > 0")  # a bare expression, waited for, breaks the CSP
         page.wait_for_function("() => document.querySelectorAll('.shares li').length === 5")
         tab.shoot("live-running")
         shown = page.evaluate(moves)
