@@ -43,9 +43,7 @@ class PlayAnswers:
     async def begin(self, request: Request) -> Response:
         """A new game: `black`, `white`, `start`."""
         body = await body_of(request)
-        start = body.get("start")
-        if start is not None and not isinstance(start, str):
-            raise HTTPException(400, "start is a text")
+        start = _start_of(body)
         black, white = (read_choice(body.get(side)) for side in ("black", "white"))
         table = await self._think(self.tables.begin, black, white, start)
         return JSONResponse(table.state())
@@ -83,7 +81,7 @@ class PlayAnswers:
         """What a network thinks of a position: `start`, `moves`, `player` with its simulations."""
         body = await body_of(request)
         choice = read_choice(body.get("player"))
-        board = await in_thread(_board, body)
+        board = await in_thread(set_up, _start_of(body), moves_in(body))
         evaluate = await self._think(self.players.evaluate, choice)
         return JSONResponse(await self._think(analyse, board, evaluate, choice.simulations))
 
@@ -120,6 +118,6 @@ class PlayAnswers:
             self._waiting -= 1
 
 
-def _board(body: dict[str, Any]) -> Any:
-    start = body.get("start")
-    return set_up(None if start is None else text_in(body, "start"), moves_in(body))
+def _start_of(body: dict[str, Any]) -> str | None:
+    """Where a game starts; None for the initial position."""
+    return None if body.get("start") is None else text_in(body, "start")
