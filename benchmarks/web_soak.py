@@ -25,6 +25,8 @@ from web import Client, page, served
 NAME = "soak"
 PHASE = 800
 """Messages after which the games that are written come again."""
+REST = 3.0
+"""Seconds without a message before a page is counted: what it drops is collected only when it rests."""
 BARS = {"server": 0.05, "heap": 0.20, "nodes": 0.02}
 """Growth that is allowed; nodes: what one more row of a list may be."""
 
@@ -123,9 +125,10 @@ def soak(messages: int, clients: int) -> dict[str, Any]:
                     raise RuntimeError(f"message {number} was not seen by everybody within a minute")
                 time.sleep(0.0005)
             if number in (early, late):
-                while (found := look())["steps"] != number:
+                while look()["steps"] != number:
                     time.sleep(0.2)
-                points[number] = {**found, "server": resident(pid)}
+                time.sleep(REST)
+                points[number] = {**look(), "server": resident(pid)}
                 show(f"  message {number}: {points[number]}")
     first, last = points[early], points[late]
     growth = {name: last[name] / first[name] - 1 for name in BARS}
