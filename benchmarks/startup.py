@@ -1,8 +1,10 @@
 """CPU seconds of fresh processes: import, first board and first make on an empty compile cache, make warm.
 
-    python benchmarks/startup.py [--pairs 15] [--cold 3]
+    python benchmarks/startup.py [--pairs 15] [--cold 3] [--only imports | play]
 
-Also: eight processes at once on one empty cache, all of which must succeed and agree.
+Also: eight processes at once on one empty cache, all of which must succeed and agree.  And, as `play`: the
+package's wheel in a fresh environment without PyTorch, and how long `keisei-play --level 1` takes there by
+the clock for its start, one move of its user, its answer, and its end.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from common import ROOT, interval, machine, pin, save, show
@@ -28,6 +32,7 @@ MAKE = (
 HIDE_SCIPY = "import sys; sys.modules['scipy'] = None; "
 """Numba imports SciPy where it is installed; a plain install of this package does not have it."""
 PROCESSES = 8
+MOVE = "7g7f\nquit\n"
 
 
 class Run(NamedTuple):
@@ -121,25 +126,72 @@ def together() -> dict[str, Any]:
     return {"agreed": agreed, "cpu": [r.cpu for r in runs], "cpu_after": after.cpu, "errors": errors}
 
 
+def install(folder: Path) -> Path:
+    """Make an environment with nothing but the package's wheel; return its folder of programs.
+
+    Raises:
+        RuntimeError: PyTorch came with it.
+    """
+    pip = ["-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, *pip, "wheel", "--no-deps", "-w", folder, ROOT], check=True)
+    venv.create(folder / "environment", with_pip=True)
+    programs = folder / "environment" / "bin"
+    (wheel,) = folder.glob("*.whl")
+    constraints = ROOT / "constraints.txt"
+    subprocess.run([programs / "python", *pip, "install", "-c", constraints, wheel], check=True)
+    if not subprocess.run([programs / "python", "-c", "import torch"], capture_output=True).returncode:
+        raise RuntimeError("the wheel brings PyTorch with it: that is not what is measured here")
+    return programs
+
+
+def play(times: int) -> dict[str, Any]:
+    """Seconds by the clock of `keisei-play --level 1`, from the command to its end after one answer."""
+    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "NUMBA_CACHE_DIR")}
+    with tempfile.TemporaryDirectory() as folder:
+        programs = install(Path(folder))
+        subprocess.run([programs / "python", "-m", "shogi_env", "warmup"], env=env, cwd=folder, check=True)
+        command = [programs / "keisei-play", "--level", "1", "--color", "black"]
+        seconds = []
+        for _ in range(times):
+            began = time.perf_counter()
+            done = subprocess.run(
+                command, env=env, cwd=folder, input=MOVE, capture_output=True, text=True, check=True
+            )
+            seconds.append(time.perf_counter() - began)
+        show(done.stdout)
+    show(
+        f"keisei-play --level 1, a move and its answer: {statistics.median(seconds):.2f} s by the clock "
+        f"({min(seconds):.2f} .. {max(seconds):.2f}) of {times}; at most 3"
+    )
+    return {"name": "keisei-play --level 1 from the wheel", "wall": seconds, "bar": 3, "said": done.stdout}
+
+
+def imports(pairs: int, times: int) -> dict[str, Any]:
+    """Import, first board and first make, with empty caches and full ones, and eight processes at once."""
+    result: dict[str, Any] = {"together": together(), "core": pin()}
+    result["rows"] = [
+        import_difference(pairs),
+        cold("first Board cold", BOARD, times, 6),
+        cold("first make, reset, step cold", MAKE, times, 25),
+        warm("make, reset, step warm", MAKE, pairs),
+        warm("the same, SciPy hidden from Numba", HIDE_SCIPY + MAKE, pairs),
+    ]
+    for cold_row in result["rows"][1:3]:
+        show(f"{cold_row['name']} says: {cold_row['stderr'] or '-'}")
+    return result
+
+
 def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--cold", type=int, default=3, help="runs on an empty cache")
+    parser.add_argument("--only", choices=("imports", "play"))
     args = parser.parse_args()
-    result: dict[str, Any] = {"machine": machine()}
-    result["together"] = together()
-    result["core"] = pin()
-    result["rows"] = [
-        import_difference(args.pairs),
-        cold("first Board cold", BOARD, args.cold, 6),
-        cold("first make, reset, step cold", MAKE, args.cold, 25),
-        warm("make, reset, step warm", MAKE, args.pairs),
-        warm("the same, SciPy hidden from Numba", HIDE_SCIPY + MAKE, args.pairs),
-    ]
-    for cold_row in result["rows"][1:3]:
-        show(f"{cold_row['name']} says: {cold_row['stderr'] or '-'}")
-    save("startup", result)
+    if args.only != "play":
+        save("startup", {"machine": machine()} | imports(args.pairs, args.cold))
+    if args.only != "imports":
+        save("startup-play", {"machine": machine()} | play(args.pairs))
 
 
 if __name__ == "__main__":
