@@ -8,8 +8,8 @@
 4. Networks of both runs, from early to last, are frozen (`tools/make_levels.py`) and rated on the scale.
 
 What is there already is not made again, and an interrupted first step goes on.  The first step takes about
-half an hour, the second 35 minutes of one core, the third 14.  The positions come out equal to the byte; the
-weights where torch computes the same sums.
+half an hour, the second 35 minutes of one core, the third 14.  The positions come out equal to the byte if
+the first step is not interrupted; the weights then too, where torch computes the same sums.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ def learn(folder: Path, files: list[Path]) -> Path:
     """Step 2."""
     network = folder / "network"
     if not (network / "results.json").exists():
-        single_threaded()
         finish(
             run("-m", "keisei_agent", "pretrain", *files, "--run-dir", network, "--epochs", EPOCHS, *LEARNER)
         )
@@ -98,6 +97,7 @@ def main() -> None:
     parser.add_argument("what", choices=["player"])
     parser.add_argument("--folder", type=Path, default=Path("runs/player"))
     args = parser.parse_args()
+    single_threaded()
     args.folder.mkdir(parents=True, exist_ok=True)
     network = learn(args.folder, teach(args.folder))
     freeze(network, play_on(args.folder, network))

@@ -8,7 +8,8 @@ A game starts after up to `--random-plies` random moves; then, with a chance tha
 them; what is learned there is the engine's move.  A game is over when the rules say so, when both sides agree
 that it is (`_DECIDED` centipawns), or, as a draw, after `_MAX_PLIES`.
 
-A file that is there is gone on with; games are written whole.  For more cores, run it with other seeds.
+A file that is there is gone on with; games are written whole.  What an engine has kept of the games before it
+has lost then: for a few games it may answer otherwise.  For more cores, run it with other seeds.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def main() -> None:
     begun, written, seconds = count(args.file), 0, time.monotonic()
     with args.file.open("ab") as file, UsiEngine(args.engine) as engine:
         while (n := begun + written) < args.positions:
-            generator = np.random.default_rng([args.seed, n])  # so that a file goes on as if never left
+            generator = np.random.default_rng([args.seed, n])  # so that a file goes on with the same games
             board = begin(int(generator.integers(args.random_plies + 1)), generator)
             found = play(engine, args.go, board, float(generator.choice(args.slips)), generator)
             file.write(found.tobytes())
