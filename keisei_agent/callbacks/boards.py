@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image
 
 from keisei_agent.callbacks.due import Due
-from keisei_agent.callbacks.following import Game, next_start
+from keisei_agent.callbacks.following import Game, next_start, step_of
 from keisei_agent.files.storage import write_atomically
 from shogi_env import Board
 from shogi_env.types import UInt8Array
@@ -83,7 +83,7 @@ class BoardsCallback(BaseCallback):
         if game.ending is not None:
             return
         try:
-            game.take(self._board, self.locals)
+            game.take(self._board, step_of(self.locals, game.column))
         except ValueError as error:
             logger.error("lost track of the game in column %d: %s", game.column, error)
             self._game = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
@@ -15,6 +15,24 @@ _TOLD_APART = ("own pieces", "opponent's pieces", "own hand", "opponent's hand")
 """Planes that every observation has, and that tell a position from all that one move makes of it."""
 _FULL = [plane for group in PLANES if group.name in _TOLD_APART for plane in group.planes]
 _SEEN = {len(kind): [list(kind).index(plane) for plane in _FULL] for kind in PLANES_OF.values()}
+
+
+class Step(NamedTuple):
+    """What one step of the training brought to one of its games."""
+
+    action: int
+    seen: UInt8Array
+    """The observation after it, of the game's last position where it has ended: uint8[P, 9, 9]."""
+    ending: tuple[int, int] | None
+    """Codes of the termination and the winner; None while the game runs."""
+
+
+def step_of(values: Mapping[str, Any], column: int) -> Step:
+    """What a step brought to the game in a column; `values` are a callback's `locals` after the step."""
+    done, info = bool(values["dones"][column]), values["infos"][column]
+    seen = info["terminal_observation"] if done else values["new_obs"][column].copy()
+    ending = (int(info["termination"]), int(info["winner"])) if done else None
+    return Step(int(values["actions"][column]), seen, ending)
 
 
 @dataclass
@@ -36,23 +54,21 @@ class Game:
             board.push_usi(text)
         return board
 
-    def take(self, board: Board, values: Mapping[str, Any]) -> None:
+    def take(self, board: Board, step: Step) -> None:
         """Take what a step of the training brought: a move, and the answer where one was played.
 
         Args:
             board: at the position before the step; it is moved on.
-            values: a callback's `locals` after the step.
+            step: of this game.
 
         Raises:
             ValueError: what the environment shows does not follow from the board.
         """
-        done, info = bool(values["dones"][self.column]), values["infos"][self.column]
-        seen = info["terminal_observation"] if done else values["new_obs"][self.column]
-        self._push(board, board.move(int(values["actions"][self.column])))
-        if not _is_seen(board, seen):
-            self._push(board, _find_answer(board, seen))
-        if done:
-            self.ending = [int(info["termination"]), int(info["winner"])]
+        self._push(board, board.move(step.action))
+        if not _is_seen(board, step.seen):
+            self._push(board, _find_answer(board, step.seen))
+        if step.ending is not None:
+            self.ending = list(step.ending)
 
     def _push(self, board: Board, move: Move) -> None:
         board.push(move)

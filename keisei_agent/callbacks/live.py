@@ -1,6 +1,7 @@
 """What the page in the browser shows of a run while it goes on: one small file, written now and then."""
 
 import json
+import math
 import os
 import time
 from collections import deque
@@ -11,7 +12,7 @@ import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
 from keisei_agent.callbacks.display import COST
-from keisei_agent.callbacks.following import Game, next_start
+from keisei_agent.callbacks.following import Game, Step, next_start, step_of
 from keisei_agent.callbacks.progress import Pace
 from keisei_agent.config import Config
 from keisei_agent.files.storage import write_for_readers
@@ -32,9 +33,10 @@ _ENDED = 12
 class LiveCallback(BaseCallback):
     """Follows the game of the first column, and writes it with the run's progress to ``live.json``.
 
-    It is written at most every `web.every` seconds, and seldom enough to take less than a hundredth of the
-    time.  Values are those that the learner computed when it chose its moves; the policy is asked once for
-    each writing, about the position that is on the board then.
+    It is written at most every `web.every` seconds while games are played, and once more when a rollout is
+    over; always seldom enough to take less than a hundredth of the time.  Values are those that the learner
+    computed when it chose its moves; the policy is asked once for each writing, about the position that is on
+    the board then.
 
     Args:
         path: of the file.
@@ -48,9 +50,12 @@ class LiveCallback(BaseCallback):
         self.path = path
         self.config = config
         self._doing = "starting"
-        self._next = 0.0
+        self._told, self._cost = -math.inf, 0.0
+        """When it was told last, and how many seconds that took."""
         self._game: Game | None = None
         self._board = Board()
+        self._steps: list[tuple[Step, float]] = []
+        """Of the game, with their values, since it was told last."""
         self._values: list[tuple[int, float]] = []
         self._policy: dict[str, Any] | None = None
         self._ended: deque[dict[str, Any]] = deque(maxlen=_ENDED)
@@ -68,14 +73,12 @@ class LiveCallback(BaseCallback):
 
     def _on_step(self) -> bool:
         self._doing = "playing"
-        due = time.monotonic() >= self._next
         if self._game is not None:
-            self._follow(self._game)
+            self._take(self._game)
         elif not self._is_ahead:
             self._begin()
-        if due:
-            self._look()
-            self._write()
+        if self._is_due(self.config.web.every):
+            self._tell()
         return True
 
     @property
@@ -88,8 +91,8 @@ class LiveCallback(BaseCallback):
         self._doing = "learning"
         if self._game is None:
             self._begin()
-        self._look()  # nothing moves until the update is made
-        self._write()
+        if self._is_due(0.0):  # nothing moves until the update is made
+            self._tell()
 
     def _on_training_end(self) -> None:
         self._doing = "done"
@@ -104,31 +107,53 @@ class LiveCallback(BaseCallback):
         """Follow the game that is on the board now, or has just started."""
         self._game = Game(self.COLUMN, next_start(self.training_env, self.locals, self.COLUMN))
         self._board = self._game.board()
-        self._values, self._policy = [], None
+        self._steps, self._values, self._policy = [], [], None
 
-    def _follow(self, game: Game) -> None:
-        """Take what the last step brought."""
-        ply, turn = len(game.moves), self._board.turn
-        try:
-            game.take(self._board, self.locals)
-        except ValueError:  # lost track of it, as where games were set from outside
-            self._game = None
-            if not self._is_ahead:
-                self._begin()
+    def _take(self, game: Game) -> None:
+        """Keep what the last step brought; the game is followed when it is told."""
+        step = step_of(self.locals, game.column)
+        if step.ending is None:
+            self._steps.append((step, float(self.locals["values"][game.column])))
             return
-        value = float(self.locals["values"][game.column])
-        self._values.append((ply, _to_black(value, turn)))
-        if game.ending is not None:
-            termination, winner = game.ending
-            self._ended.append(
-                {
-                    "result": "draw" if winner < 0 else Color(winner).name.lower(),
-                    "reason": Termination(termination).name.lower(),
-                    "plies": len(game.moves),
-                    "steps": self.model.num_timesteps,
-                }
-            )
-            self._begin()
+        termination, winner = step.ending
+        self._ended.append(
+            {
+                "result": "draw" if winner < 0 else Color(winner).name.lower(),
+                "reason": Termination(termination).name.lower(),
+                "plies": int(self.locals["infos"][game.column]["ply"]),
+                "steps": self.model.num_timesteps,
+            }
+        )
+        self._begin()
+
+    def _is_due(self, every: float) -> bool:
+        return time.monotonic() >= self._told + max(every, COST * self._cost)
+
+    def _tell(self) -> None:
+        """Write the game as it stands, and what the network thinks of it."""
+        start = time.monotonic()
+        try:
+            self._follow()
+            self._look()
+            self._write()
+        finally:  # also where the disk is full
+            self._told = time.monotonic()
+            self._cost = self._told - start
+
+    def _follow(self) -> None:
+        """Move on to the position on the board."""
+        steps, self._steps = self._steps, []
+        for step, value in steps:
+            assert self._game is not None
+            ply, turn = len(self._game.moves), self._board.turn
+            try:
+                self._game.take(self._board, step)
+            except ValueError:  # lost track of it, as where games were set from outside
+                self._game = None
+                if not self._is_ahead:
+                    self._begin()
+                return
+            self._values.append((ply, _to_black(value, turn)))
 
     def _look(self) -> None:
         """Ask the network about the position on the board, if there is one."""
@@ -155,10 +180,7 @@ class LiveCallback(BaseCallback):
         }
 
     def _write(self) -> None:
-        start = time.monotonic()
         write_for_readers(self.path, json.dumps(self._frame()).encode())
-        end = time.monotonic()
-        self._next = end + max(self.config.web.every, COST * (end - start))
 
     def _frame(self) -> dict[str, Any]:
         assert isinstance(self.model, SelfPlayPPO)

@@ -283,5 +283,5 @@ class WebConfig(Settings):
     """Address it listens on; on any but this machine's own, the page demands a token."""
     port: int = Field(default=7870, ge=0, le=65535)
     """Port it listens on; 0 takes any free one."""
-    every: float = Field(default=0.5, ge=0.1, le=3600)
+    every: float = Field(default=1.0, ge=0.1, le=3600)
     """Least seconds between two writings of the live game."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from runs import assert_same
 from written import learner
 
+from keisei_agent.callbacks.display import COST
 from keisei_agent.callbacks.live import LiveCallback
 from keisei_agent.commands import page
 from keisei_agent.commands import train as command
@@ -30,13 +32,15 @@ class Frames(LiveCallback):
     """Keeps everything that is written."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, parse_config({"web": {"every": 0.1}}))
+        super().__init__(path, Config())
         self.frames: list[dict[str, Any]] = []
 
     def _write(self) -> None:
         super()._write()
-        self._next = 0.0  # at every step
         self.frames.append(json.loads(self.path.read_bytes()))
+
+    def _is_due(self, every: float) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("opponent", [None, "greedy"])
@@ -84,6 +88,27 @@ def test_the_policy_that_is_written_is_the_networks(tmp_path: Path) -> None:
     assert best in {str(board.move(action)) for action in actions}
     assert 1 / len(actions) <= share <= 1
     assert np.isfinite(frame["policy"]["value"])
+
+
+def test_telling_takes_less_than_a_hundredth_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(LiveCallback):
+        def _on_step(self) -> bool:
+            now[0] += 0.05
+            return super()._on_step()
+
+        def _look(self) -> None:
+            looks.append(now[0])
+            now[0] += 0.02
+            super()._look()
+
+    now, looks = [100.0], list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    model, _ = learner(make_vec_env(4, seed=1, opponent=None, max_plies=20))
+    model.learn(1024, callback=Slow(tmp_path / "live.json", parse_config({"web": {"every": 0.1}})))
+    assert len(looks) > 4
+    assert all(later - look >= COST * 0.02 for look, later in pairwise(looks)), "counted with what was asked"
 
 
 def test_watching_changes_nothing_that_is_learned(tmp_path: Path, small: Config) -> None:
