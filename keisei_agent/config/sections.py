@@ -284,4 +284,4 @@ class WebConfig(Settings):
     port: int = Field(default=7870, ge=0, le=65535)
     """Port it listens on; 0 takes any free one."""
     every: float = Field(default=1.0, ge=0.1, le=3600)
-    """Least seconds between two writings of the live game."""
+    """Least seconds between two writings of the live game while games are played."""
