@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from keisei_agent.commands.log_lines import log_on_stdout
 from keisei_agent.commands.options import Options, build_parser, read_options, read_settings
 from keisei_agent.commands.page import missing_web, page_beside
-from keisei_agent.console import INTERRUPTED, Parser, missing_extra, never_fail_on_encoding
+from keisei_agent.console import (
+    INTERRUPTED,
+    Parser,
+    missing_extra,
+    never_fail_on_encoding,
+    terminating_like_ctrl_c,
+)
 
 if TYPE_CHECKING:
     from keisei_agent.config import Config
@@ -38,7 +44,7 @@ class _Plan(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `keisei-train`; return 0, 1 after a failure, 2 for bad arguments, 130 after Ctrl-C."""
+    """Run `keisei-train`; return 0, 1 after a failure, 2 for bad arguments, 130 after Ctrl-C or SIGTERM."""
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
     options = read_options(parser, sys.argv[1:] if arguments is None else arguments)
@@ -57,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # for the user's own callbacks and players
     try:
-        return _run(options, parser)
+        with terminating_like_ctrl_c():
+            return _run(options, parser)
     except KeyboardInterrupt:
         print("Stopped at once; nothing more was saved.", file=sys.stderr)
         return INTERRUPTED
