@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from keisei_agent import doctor
@@ -42,6 +42,7 @@ from keisei_agent.learning.seats import discounts, seats
 from keisei_agent.learning.starts import build_starts
 from keisei_agent.networks import DTYPES, build, resolve_precision
 from keisei_agent.players import MAKERS, PLANES
+from keisei_agent.runs.curves import EventWriter
 from keisei_agent.runs.run_folder import RunFolder
 from shogi_env.arena.players import make_player
 
@@ -216,7 +217,7 @@ def build_logger(config: Config, folder: RunFolder | None) -> Logger:
     """
     outputs: list[KVWriter] = []
     if config.log.tensorboard and folder is not None:
-        outputs.append(TensorBoardOutputFormat(str(folder.tensorboard)))
+        outputs.append(EventWriter(str(folder.tensorboard)))
     return Logger(None, outputs)
 
 
