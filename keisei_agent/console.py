@@ -57,7 +57,7 @@ def never_fail_on_encoding(*streams: TextIO) -> None:
 
 @contextmanager
 def terminating_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, so that what is open is closed and what ended it is told."""
+    """Let SIGTERM raise KeyboardInterrupt, so that what is open is closed and the end is told."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set signal handlers
         return

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from keisei_agent.commands.makers import MAKERS
 from keisei_agent.commands.results import by_opponent, details, show_progress, standings, variety, voids
-from keisei_agent.console import INTERRUPTED, Parser, count, never_fail_on_encoding, whole
+from keisei_agent.console import (
+    INTERRUPTED,
+    Parser,
+    count,
+    never_fail_on_encoding,
+    terminating_like_ctrl_c,
+    whole,
+)
 
 if TYPE_CHECKING:
     from shogi_env.arena.players import Player
@@ -90,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `keisei-match`; return 0, 1 without a result, 2 for bad arguments, 130 after Ctrl-C."""
+    """Run `keisei-match`; return 0, 1 without a result, 2 for bad arguments, 130 after Ctrl-C or SIGTERM."""
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
     options = parser.parse_args(arguments)
@@ -103,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # two matches that begin in one second have a log each
     out: Path = options.out or Path("matches", f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl")
     try:
-        return _run(options, out)
+        with terminating_like_ctrl_c():
+            return _run(options, out)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:

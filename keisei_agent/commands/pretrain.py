@@ -16,6 +16,7 @@ from keisei_agent.console import (
     duration,
     missing_extra,
     never_fail_on_encoding,
+    terminating_like_ctrl_c,
     whole,
 )
 
@@ -83,7 +84,7 @@ def build_parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `keisei-pretrain`; return 0, 2 for bad arguments or files, 130 after Ctrl-C."""
+    """Run `keisei-pretrain`; return 0, 2 for bad arguments or files, 130 after Ctrl-C or SIGTERM."""
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
     rest, words = split_settings(sys.argv[1:] if arguments is None else list(arguments))
@@ -93,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(missing)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see `keisei-train`
     try:
-        return _run(parser, options, words)
+        with terminating_like_ctrl_c():
+            return _run(parser, options, words)
     except (ValueError, OSError, FloatingPointError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:

@@ -22,22 +22,19 @@ class Curve:
     """The points of one key, each of which was recorded."""
 
     def __init__(self) -> None:
-        self._steps, self._values = array("q"), array("d")
+        self._steps, self._values = array("q"), array("f")  # as TensorBoard has them
+        self.last: tuple[int, float] = -1, math.nan
+        """The newest step and its value."""
 
     def add(self, step: int, value: float) -> None:
         """Take a point."""
         self._steps.append(step)
         self._values.append(value)
+        if step >= self.last[0]:
+            self.last = step, value
         if len(self._steps) >= 2 * KEPT:
             steps, values = thin(*self._arrays(), KEPT)
-            self._steps, self._values = array("q", steps.tobytes()), array("d", values.tobytes())
-
-    @property
-    def last(self) -> tuple[int, float]:
-        """The newest step and its value."""
-        steps, values = self._arrays()
-        at = len(steps) - 1 - int(steps[::-1].argmax())
-        return int(steps[at]), float(values[at])
+            self._steps, self._values = array("q", steps.tobytes()), array("f", values.tolist())
 
     def points(self, most: int = KEPT) -> tuple[Int64Array, Float64Array]:
         """Steps and values in the order of the steps, at most so many."""

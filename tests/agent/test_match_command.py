@@ -293,8 +293,9 @@ def test_built_in_players_need_no_torch(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends Ctrl-C as a signal")
-def test_ctrl_c_and_going_on(folder: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_going_on(folder: Path, number: signal.Signals) -> None:
     (folder / "waiting_player.py").write_text(
         "import os, pathlib, time\n"
         "def choose(positions, idx):\n"
@@ -321,7 +322,7 @@ def test_ctrl_c_and_going_on(folder: Path) -> None:
     deadline = time.monotonic() + 240
     while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Stopped. Finished games are in a.jsonl; the same command with --out a.jsonl goes on." in out

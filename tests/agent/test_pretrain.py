@@ -1,5 +1,7 @@
 """Supervised learning: what is read, filtered and learned, and that training goes on from it."""
 
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +220,19 @@ def test_other_shapes_are_refused(records: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         train.main(["--init-from", "nowhere", *SMALL])
     assert "init_from: nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there SIGTERM ends a process unheard")
+def test_sigterm_ends_it_like_ctrl_c(
+    records: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "keisei_agent.pretrain.run.pretrain", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+    )
+    assert command.main([str(records), *SMALL]) == 130
+    assert "Stopped; what --save-every kept is in the run's folder." in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(
