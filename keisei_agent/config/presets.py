@@ -16,7 +16,7 @@ class Preset(NamedTuple):
     """Nested, without what has its default."""
 
 
-# First guesses, except for cpu; to be replaced by what measurement gives.
+# The two for a GPU are first guesses, to be replaced by what measurement gives.
 PRESETS: Mapping[str, Preset] = {
     "tiny": Preset(
         "A first look in about two minutes on two cores: a small tower sees more games in so short a time, "

@@ -137,7 +137,7 @@ class PPOConfig(Settings):
     n_steps: int = Field(default=64, ge=1)
     """Decisions of each game per rollout."""
     batch_size: int = Field(default=512, ge=2)
-    """Positions per gradient step."""
+    """Positions per gradient step; a rollout that has fewer is one step."""
     n_epochs: int = Field(default=1, ge=1)
     """Passes over a rollout; fresh games teach more in the same time than a second pass."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1)

@@ -31,9 +31,10 @@ def describe(config: Config, model: SelfPlayPPO, folder: Path, resumed_from: Pat
     form = f"{config.network.channels}x{config.network.blocks}"
     actions = model.action_space.n  # type: ignore[attr-defined]  # it is a Discrete
     yield f"Network {config.network.name} {form}, {weights:,} weights; planes {shape}, {actions:,} actions"
+    minibatch = min(config.ppo.batch_size, config.rollout)
     yield (
         f"Games {config.env.n_envs} at once ({config.env.vec_env}), {config.ppo.n_steps} decisions each: "
-        f"rollouts of {config.rollout:,}, minibatches of {config.ppo.batch_size:,}"
+        f"rollouts of {config.rollout:,}, minibatches of {minibatch:,}"
     )
     yield from _workers(config, resumed=resumed_from is not None)
     yield f"Target {' or '.join(_target(config))}"

@@ -84,6 +84,12 @@ def test_the_log_says_what_runs_and_how_it_went(tmp_path: Path, small: Config) -
         assert text in log, log
 
 
+def test_the_log_says_how_large_minibatches_really_are(tmp_path: Path, small: Config) -> None:
+    settings = {"ppo.batch_size": 512, "total_timesteps": 32, "eval_games": 0}
+    run = train(with_changes(small, settings), tmp_path)
+    assert "rollouts of 32, minibatches of 32\n" in (run.folder / "log.txt").read_text("utf-8")
+
+
 def test_the_checkpoint_plays(tmp_path: Path, small: Config) -> None:
     run = train(small.model_copy(update={"eval_games": 0}), tmp_path)
     assert run.before is None
