@@ -75,6 +75,15 @@ def redact(arguments: Sequence[str], environment: Mapping[str, str] = os.environ
     return hidden
 
 
+def redact_values(value: Any) -> Any:
+    """Return JSON values with `HIDDEN` in place of secrets in their texts, names left as they are."""
+    if isinstance(value, dict):
+        return {name: redact_values(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [redact_values(inner) for inner in value]
+    return redact([value])[0] if isinstance(value, str) else value
+
+
 def commit(folder: Path) -> str | None:
     """Return the commit that code in a folder is at, None if nothing knows it.
 

@@ -13,7 +13,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image, KVWriter
 
-from keisei_agent.about import redact
+from keisei_agent.about import redact, redact_values
 from keisei_agent.config import Config, LogConfig
 from keisei_agent.files.weights import CHECKPOINTS, LATEST
 
@@ -191,7 +191,7 @@ class TrackingCallback(BaseCallback):
         """Arguments of `init`; what `WANDB_...` variables say replaces defaults."""
         log, default = self.config.log, LogConfig()
         found: dict[str, Any] = {
-            "config": self.config.model_dump(mode="json"),
+            "config": redact_values(self.config.model_dump(mode="json")),
             "settings": {"console": "off"},
         }
         own = {"project": (log.wandb_project, default.wandb_project), "entity": (log.wandb_entity, None)}

@@ -45,10 +45,13 @@ class Config(Settings):
     """The learning algorithm."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Seed of the weights, the games and the sampling."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", examples=["auto", "cpu", "cuda:1", "mps"]
+    )
     """Where the network runs: auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the trunk; auto takes bfloat16 where the hardware computes in it."""
+    """Number format of the trunk; auto takes bfloat16 where the hardware computes in it, float16 on other
+    CUDA devices, float32 elsewhere."""
     compile: bool = False
     """Whether torch.compile translates the trunk; checked against the untranslated one, which it falls
     back to."""
@@ -121,19 +124,23 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _fit_intervals(self) -> Self:
-        """Refuse an interval below one rollout; one that nobody gave becomes one rollout instead."""
+        """Refuse intervals below one rollout; one that nobody gave becomes one rollout instead."""
+        refused = []
         for section, field in _INTERVALS:
             settings: Settings = getattr(self, section)
             every: int | None = getattr(settings, field)
             if every is None or every >= self.rollout or (section == "league" and not self._takes_snapshots):
                 continue
             if field in settings.model_fields_set:
-                raise ValueError(
-                    f"{section}.{field} = {every} is less than one rollout, ppo.n_steps * env.n_envs = "
-                    f"{self.rollout}; things happen between rollouts only"
-                )
+                refused.append(f"{section}.{field} = {every}")
+                continue
             fitting = settings.model_copy(update={field: self.rollout})
             object.__setattr__(self, section, fitting)  # frozen for everybody else
+        if refused:
+            raise ValueError(
+                f"{', '.join(refused)}: less than one rollout, ppo.n_steps * env.n_envs = {self.rollout}; "
+                f"things happen between rollouts only, so {self.rollout} is the least"
+            )
         return self
 
     @property
@@ -162,6 +169,8 @@ class Config(Settings):
             raise ValueError(f"workers.count = {count} needs env.vec_env = 'native', not {env.vec_env!r}")
         if self.league.share > 0:
             raise ValueError(f"workers.count = {count} needs league.share = 0: workers hold no pool")
+        if env.threads > 1:
+            raise ValueError(f"workers.count = {count} needs env.threads = 1: each plays in one thread")
         if self.compile:
             raise ValueError(
                 f"workers.count = {count} needs compile = false: their probabilities would differ from "
@@ -224,6 +233,11 @@ def _explain(problem: ErrorDetails, origins: Mapping[str, str]) -> str:
         return f"{origin}unknown {name} {_shown(problem['input'])}, known: {problem['ctx']['expected']}"
     if problem["type"] == "model_type":
         return f"{origin}{name} = {_shown(problem['input'])}: this is a section, with settings of its own"
+    if problem["type"] == "string_pattern_mismatch":
+        examples = dict(setting_fields())[name].examples or ()
+        return f"{origin}{name} = {_shown(problem['input'])}: write it like {', '.join(examples)}"
+    if problem["type"] == "tuple_type":
+        return f"{origin}{name} = {_shown(problem['input'])}: input should be a valid list, such as [a, b]"
     if name and problem["type"] != "value_error":
         return f"{origin}{name} = {_shown(problem['input'])}: {message[0].lower()}{message[1:]}"
     return f"{origin}{name}: {message}" if name else message

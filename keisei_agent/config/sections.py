@@ -91,7 +91,9 @@ class WorkersConfig(Settings):
 
     count: int = Field(default=0, ge=0, le=1024)
     """How many, which env.n_envs is divided among; with 0 the learning process plays by itself."""
-    ray_address: str | None = Field(default=None, pattern=r"^(auto|[^/\s]+:\d{1,5})$")
+    ray_address: str | None = Field(
+        default=None, pattern=r"^(auto|[^/\s]+:\d{1,5})$", examples=["auto", "HOST:PORT"]
+    )
     """Ray cluster that they run on: auto for the one this machine belongs to, or HOST:PORT; None starts one
     on this machine that ends with the run."""
     required: bool = False
@@ -106,8 +108,9 @@ class WorkersConfig(Settings):
 
     @model_validator(mode="after")
     def _check_count(self) -> Self:
-        for name, value in (("ray_address", self.ray_address), ("required", self.required or None)):
-            if value is not None and not self.count:
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if not self.count and value != field.default:
                 raise ValueError(f"{name} = {value!r} needs count above 0")
         return self
 
@@ -126,7 +129,8 @@ class NetworkConfig(Settings):
     squeeze: int = Field(default=4, ge=1, le=64)
     """How many times narrower the squeeze of se_resnet is than its trunk."""
     value_head: Literal["scalar", "wdl"] = "scalar"
-    """One number in -1..1, or probabilities of win, draw and loss."""
+    """One number in -1..1, or the chance of a win less that of a loss, of three with a draw's; learning
+    sees this difference only."""
     value_hidden: int = Field(default=64, ge=1, le=4096)
     """Units of the value head's hidden layer."""
 
@@ -134,11 +138,11 @@ class NetworkConfig(Settings):
 class PPOConfig(Settings):
     """How the network learns from the games."""
 
-    n_steps: int = Field(default=64, ge=1)
+    n_steps: int = Field(default=64, ge=1, le=65536)
     """Decisions of each game per rollout."""
     batch_size: int = Field(default=512, ge=2)
     """Positions per gradient step; a rollout that has fewer is one step."""
-    n_epochs: int = Field(default=1, ge=1)
+    n_epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over a rollout; fresh games teach more in the same time than a second pass."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     """Adam's step size."""
@@ -198,6 +202,10 @@ class LeagueConfig(Settings):
     def _check_members(self) -> Self:
         if self.share > 0 and not self.size and not self.players:
             raise ValueError(f"share = {self.share} needs players, or size above 0")
+        if self.players and not self.share:
+            raise ValueError(
+                f"players = {', '.join(self.players)} need share above 0: nobody would meet them"
+            )
         return self
 
 

@@ -2,8 +2,9 @@
 
 A network file is a safetensors file.  Its tensors are called ``network.NAME``; its metadata holds one
 entry, "keisei": JSON with the format, the decisions learned from, the network's shape, the planes it sees,
-its number format, and the whole settings of the run, for people.  Snapshots of the league, evaluated
-networks, the best and the final one are such files, and so is each checkpoint's ``weights.safetensors``.
+its number format, and the whole settings of the run, for people, without secrets.  Snapshots of the league,
+evaluated networks, the best and the final one are such files, and so is each checkpoint's
+``weights.safetensors``.
 """
 
 import json
@@ -16,6 +17,7 @@ import torch as th
 from pydantic import ValidationError
 from torch import nn
 
+from keisei_agent.about import redact_values
 from keisei_agent.config import Config, NetworkConfig
 from keisei_agent.files.storage import MANIFEST, CheckpointError, read_sealed, write_atomically
 
@@ -66,7 +68,7 @@ def weights_to_bytes(network: nn.Module, config: Config, num_timesteps: int) -> 
         "network": config.network.model_dump(mode="json"),
         "observation": config.env.observation,
         "precision": config.precision,
-        "config": config.model_dump(mode="json"),
+        "config": redact_values(config.model_dump(mode="json")),
     }
     tensors = {_PREFIX + name: plain(weight) for name, weight in network.state_dict().items()}
     return safetensors.torch.save(tensors, {_KEY: json.dumps(about)})

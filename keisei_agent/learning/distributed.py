@@ -15,6 +15,7 @@ import torch as th
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from keisei_agent import doctor
 from keisei_agent.config import Config, ConfigError
 
 _PATIENCE = timedelta(days=1)
@@ -43,6 +44,9 @@ def joined(device: str) -> Iterator[str]:
         )
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
+        problem = doctor.missing_device(device)
+        if problem:
+            raise ConfigError(f"device = {device!r}, one for each process: {problem}")
         th.cuda.set_device(device)
     dist.init_process_group("gloo" if device == "cpu" else "nccl", timeout=_PATIENCE)
     try:
@@ -71,6 +75,11 @@ def share(config: Config) -> Config:
     for name, value in (("env.n_envs", env.n_envs), ("ppo.batch_size", ppo.batch_size)):
         if value % size():
             raise ConfigError(f"{name} = {value} cannot be divided evenly among {size()} processes")
+    if env.num_workers is not None and env.num_workers > env.n_envs // size():
+        raise ConfigError(
+            f"env.num_workers = {env.num_workers} is more than the {env.n_envs // size()} games that each of "
+            f"{size()} processes plays"
+        )
     return config.model_copy(
         update={
             "env": env.model_copy(update={"n_envs": env.n_envs // size()}),

@@ -283,7 +283,7 @@ class SelfPlayPPO(MaskablePPO):
         means, norms = steps.finish()
         finite = [norm for norm in norms if math.isfinite(norm)]
         scale = self.scaler.get_scale() if self.scaler else None
-        if scale is not None and scale < 1 and not finite:
+        if scale is not None and scale < 1 and norms and not finite:
             raise TrainingError("no gradient fits into float16 any more; precision = float32 may help")
         buffer = self.rollout_buffer
         batch_size = min(self.batch_size, buffer.buffer_size * buffer.n_envs)

@@ -30,7 +30,8 @@ def discounts(both_seats: BoolArray, gamma: float) -> Float32Array:
     value is the mover's loss: `A = r - gamma V(s') - V(s) - gamma lambda A'` is generalized
     advantage estimation with a discount of -gamma. Where an opponent answers inside the
     environment, the next position is the learner's own, two plies on, and the discount is
-    +gamma^2, so that a position is worth the same in either column.
+    +gamma^2, so that a position is worth the same in either column.  Only a game that the answer
+    ends is not: its reward is not discounted by the ply in between.
 
     Args:
         both_seats: bool[N], whether the learner moves for both sides of column n.

@@ -20,6 +20,10 @@ _PARTS = ("compiled", "distribution", "heads", "network", "onnx_file")
 """Modules here that are no architecture."""
 
 
+class UnknownNetwork(ValueError):
+    """No architecture is called so."""
+
+
 def names() -> list[str]:
     """Architectures of this package."""
     return [module.name for module in pkgutil.iter_modules(__path__) if module.name not in _PARTS]
@@ -34,15 +38,16 @@ def build(config: NetworkConfig, *, planes: int, dtype: th.dtype) -> Network:
         dtype: number format of the trunk: float32, bfloat16 or float16.
 
     Raises:
-        ValueError: there is no such architecture, it cannot be imported, or its `build` makes something else.
+        UnknownNetwork: there is no such architecture.
+        ValueError: it cannot be imported, or its `build` fails or makes something else.
     """
-    path = _find(config.name)
     try:
-        module = importlib.import_module(path)
-    except Exception as error:  # whatever the module does when it is imported
+        make = getattr(importlib.import_module(_find(config.name)), "build", None)
+        network = make(config, planes=planes, dtype=dtype) if callable(make) else None
+    except UnknownNetwork:
+        raise
+    except Exception as error:  # whatever a module of somebody else does
         raise ValueError(f"network.name = {config.name!r}: {type(error).__name__}: {error}") from error
-    make = getattr(module, "build", None)
-    network = make(config, planes=planes, dtype=dtype) if callable(make) else None
     if not isinstance(network, Network):
         raise ValueError(f"network.name = {config.name!r}: it needs a function build that returns a Network")
     return network
@@ -71,7 +76,7 @@ def _find(name: str) -> str:
     except ModuleNotFoundError:
         found = None
     if found is None or name in _PARTS:
-        raise ValueError(
+        raise UnknownNetwork(
             f"unknown network.name {name!r}, known: {', '.join(names())}, and dotted names of other modules"
         )
     return path

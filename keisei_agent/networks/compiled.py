@@ -31,11 +31,11 @@ def compile_trunk(
     Returns:
         Whether the network is compiled now.
     """
-    exact, plain = _exact_results(network, planes), _results(network, planes)
     try:
+        exact, plain = _exact_results(network, planes), _results(network, planes)
         network.compiled = compiler(network.features, dynamic=True)
         problem = _difference(exact, plain, _results(network, planes))
-    except Exception as error:  # a compiler may fail in any way; learning needs none
+    except Exception as error:  # compilers fail in many ways, and a trunk without weights has no gradients
         problem = f"{type(error).__name__}: {str(error).strip()}"
     if problem:
         network.compiled = None

@@ -71,9 +71,13 @@ def check(config: Config, folder: Path | None = None) -> None:
         raise ConfigError("precision = 'bfloat16': not supported on mps")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if config.league.share > 0:
-            raise ConfigError(f"league.share = {config.league.share}: a pool needs a single process")
+            raise ConfigError(
+                f"league.share = {config.league.share}: a pool needs a single process; set it to 0"
+            )
         if config.workers.count:
-            raise ConfigError(f"workers.count = {config.workers.count}: workers need a single process")
+            raise ConfigError(
+                f"workers.count = {config.workers.count}: workers need a single process; set it to 0"
+            )
     if config.workers.required and find_spec("ray") is None:
         raise ConfigError(f"workers.count = {config.workers.count}: {NO_RAY}")
     distributed.share(config)

@@ -17,6 +17,8 @@ class Run:
     """config.yaml, about.json, results.json, log.txt, checkpoints, tensorboard; with evaluations also
     games.jsonl, evaluations.jsonl and best.safetensors; final.safetensors if the target was reached."""
     model: SelfPlayPPO
+    """It saves and plays; and it learns on, unless processes that have ended played its games: those of
+    `env.vec_env = "subproc"`, or engines of the pool."""
     saver: RunSaver
     """Writes its checkpoints."""
     before: Score | None = None

@@ -37,7 +37,8 @@ def test_defaults_are_valid_and_round_trip() -> None:
         ({"zzzzzz": 1}, r"^unknown setting 'zzzzzz'$"),
         ({"ppo": 5}, r"^ppo = 5: this is a section, with settings of its own$"),
         ({"seed": -1}, r"^seed = -1: input should be greater than or equal to 0$"),
-        ({"device": "tpu"}, r"^device = 'tpu': "),
+        ({"device": "tpu"}, r"^device = 'tpu': write it like auto, cpu, cuda:1, mps$"),
+        ({"workers": {"count": 1, "ray_address": "here"}}, r"'here': write it like auto, HOST:PORT$"),
         ({"algo": "dqn"}, r"^unknown algo 'dqn', known: 'maskable_ppo'$"),
         (
             {"env": {"vec_env": "async"}},
@@ -58,6 +59,13 @@ def test_defaults_are_valid_and_round_trip() -> None:
         ),
         ({"env": {"n_envs": 1}, "ppo": {"n_steps": 1}}, r"leaves a minibatch of one position"),
         ({"league": {"share": 0.5, "size": 0}}, r"^league: share = 0.5 needs players, or size above 0$"),
+        (
+            {"league": {"players": ["random", "greedy"]}},
+            r"^league: players = random, greedy need share above",
+        ),
+        ({"workers": {"max_staleness": 1}}, r"^workers: max_staleness = 1 needs count above 0$"),
+        ({"workers": {"patience": 5.0}}, r"^workers: patience = 5.0 needs count above 0$"),
+        ({"workers": {"count": 2}, "env": {"threads": 2}}, r"workers.count = 2 needs env.threads = 1"),
         (
             {"league": {"share": 0.5}, "env": {"vec_env": "dummy"}},
             r"needs env.vec_env = 'native', not 'dummy'",
@@ -107,7 +115,9 @@ def test_types_are_strict(settings: dict[str, object]) -> None:
 
 
 def test_what_may_stand_for_what() -> None:
-    config = parse_config({"ppo": {"gamma": 1}, "max_time": "1h30m", "league": {"players": ["random"]}})
+    config = parse_config(
+        {"ppo": {"gamma": 1}, "max_time": "1h30m", "league": {"share": 0.5, "players": ["random"]}}
+    )
     assert config.ppo.gamma == 1.0
     assert config.max_time == 5400
     assert config.league.players == ("random",)
@@ -149,8 +159,17 @@ def test_an_interval_below_one_rollout_is_refused_if_somebody_gave_it(name: str)
     section, field = name.split(".")
     settings = {"env": {"n_envs": 4}, "ppo": {"n_steps": 8}, "league": {"share": 0.5}}
     assert parse_config(merge(settings, {section: {field: 32}}))
-    with pytest.raises(ConfigError, match=rf"^{name} = 31 is less than one rollout, .* = 32; "):
+    with pytest.raises(ConfigError, match=rf"^{name} = 31: less than one rollout, .* = 32; "):
         parse_config(merge(settings, {section: {field: 31}}))
+
+
+def test_all_such_intervals_are_named_at_once_with_what_they_may_be() -> None:
+    written = parse_config({}).model_dump(mode="json")  # as a run's config.yaml, which gives everything
+    message = (
+        r"^checkpoint.every = 100000, log.boards_every = .*, log.mates_every = .* so 262144 is the least$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        parse_config(written | {"env": {"n_envs": 4096}})
 
 
 def merge(base: dict[str, dict[str, object]], more: dict[str, dict[str, object]]) -> dict[str, object]:
@@ -169,7 +188,7 @@ def test_default_intervals_grow_to_one_rollout() -> None:
 
 
 def test_changes() -> None:
-    old = parse_config({"ppo": {"n_steps": 32}, "league": {"players": ["random"]}})
+    old = parse_config({"ppo": {"n_steps": 32}, "league": {"share": 0.5, "players": ["random"]}})
     new = with_changes(
         old, {"ppo.learning_rate": 1e-4, "seed": 3, "league": {"players": ["random", "greedy"]}}
     )
@@ -182,7 +201,7 @@ def test_changes() -> None:
     assert differences(old, with_changes(old, {})) == {}
     with pytest.raises(ConfigError, match=r"^unknown setting 'ppo.gama', did you mean 'ppo.gamma'\?$"):
         with_changes(old, {"ppo.gama": 1.0})
-    with pytest.raises(ConfigError, match=r"^checkpoint.every = 100000 is less than one rollout"):
+    with pytest.raises(ConfigError, match=r"^checkpoint.every = 100000, .*: less than one rollout"):
         with_changes(old, {"env.n_envs": 4096})  # everything was given by then
 
 

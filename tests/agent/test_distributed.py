@@ -208,10 +208,23 @@ def test_totals_are_shared_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
         distributed.share(parse_config({"env": {"n_envs": 30}}))
     with pytest.raises(ConfigError, match=r"ppo.batch_size = 510 cannot be divided evenly"):
         distributed.share(parse_config({"ppo": {"batch_size": 510}}))
+    with pytest.raises(ConfigError, match=r"env.num_workers = 2 is more than the 1 games that each of 4"):
+        distributed.share(parse_config({"env": {"n_envs": 4, "vec_env": "subproc", "num_workers": 2}}))
 
 
 @pytest.mark.parametrize("device", ["mps", "cuda:1"])
 def test_devices_that_cannot_be_shared_out_are_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=f"device = '{device}'"), distributed.joined(device):
+        pass
+
+
+@pytest.mark.skipif(th.cuda.is_available(), reason="there is one")
+def test_a_device_that_is_not_there_is_refused_before_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with (
+        pytest.raises(ConfigError, match="device = 'cuda:1', one for each process: "),
+        distributed.joined("cuda"),
+    ):
         pass

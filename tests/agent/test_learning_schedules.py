@@ -88,6 +88,24 @@ def test_time_counts_where_it_is_further() -> None:
     assert model.done == 1.0
 
 
+def test_a_run_is_scheduled_over_its_time_where_that_is_further() -> None:
+    config = PPOConfig(n_steps=8, batch_size=16, learning_rate=1e-3, learning_rate_schedule="linear")
+    model = planes_model(RandomPlanes(4), **ppo_arguments(config))
+    model.max_time = 100.0
+
+    class Clock(Numbers):
+        """With every rollout a quarter of the time passes, and a sixteenth of the decisions."""
+
+        def _on_rollout_end(self) -> None:
+            rollouts = self.model.num_timesteps // ROLLOUT
+            self.model.seconds = 25.0 * rollouts
+            self.model.stop_requested = rollouts == 4
+
+    seen = Clock()
+    model.learn(16 * ROLLOUT, callback=seen)
+    assert seen.rates == pytest.approx(1e-3 * (1 - np.arange(4) / 4), rel=0.05)
+
+
 def test_all_settings_of_the_learner_reach_it() -> None:
     config = PPOConfig(
         n_steps=4,

@@ -1,6 +1,7 @@
 import logging
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,13 @@ def test_another_architecture_is_one_file(tmp_path: Path, monkeypatch: pytest.Mo
         ValueError, match=r"network.name = 'someones.unfinished': ModuleNotFoundError: No mod"
     ):
         build(NetworkConfig(name="someones.unfinished"), planes=136, dtype=th.float32)
+    (package / "older.py").write_text("def build(config):\n    return 3\n")
+    with pytest.raises(ValueError, match=r"network.name = 'someones.older': TypeError: build\(\) got an"):
+        build(NetworkConfig(name="someones.older"), planes=136, dtype=th.float32)
+    (package / "__init__.py").write_text("raise RuntimeError('no licence')\n")
+    monkeypatch.delitem(sys.modules, "someones")
+    with pytest.raises(ValueError, match=r"network.name = 'someones.shallow2': RuntimeError: no licence"):
+        build(NetworkConfig(name="someones.shallow2"), planes=136, dtype=th.float32)
 
 
 @pytest.mark.parametrize(
@@ -228,6 +236,12 @@ def test_a_compiler_that_fails_is_done_without(caplog: pytest.LogCaptureFixture)
     assert "learning goes on without it: RuntimeError: no C++ compiler was found" in caplog.text
     assert network.compiled is None
     assert th.equal(network(positions(3))[0], expected)
+
+
+def test_a_trunk_without_weights_has_nothing_to_translate(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert not compile_trunk(make("mlp", blocks=0), positions(4), lambda function, **options: function)
+    assert "torch.compile is not used, learning goes on without it: RuntimeError: " in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["forward", "backward", "not a number"])

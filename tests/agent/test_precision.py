@@ -98,3 +98,13 @@ def test_gradients_that_never_fit_into_float16_are_an_error() -> None:
 
     with pytest.raises(TrainingError, match="no gradient fits into float16 any more"):
         model.learn(ROLLOUT, callback=Poison())
+
+
+def test_an_update_that_ends_before_its_first_step_is_no_error() -> None:
+    model = learned("float16")
+    assert model.scaler is not None
+    model.scaler.load_state_dict(model.scaler.state_dict() | {"scale": 0.5})
+    model.target_kl = -1.0  # the first minibatch passes it
+    model.learn(ROLLOUT)
+    assert model.update is not None
+    assert (model.update.early_stop, model.update.steps, model.update.grad_norm) == (1, 0, None)

@@ -105,11 +105,15 @@ def test_but_not_that_of_a_file(tmp_path: Path) -> None:
         ("log:\n  wandb_project: 2026-11-20", "log.wandb_project", "2026-11-20"),  # YAML 1.1 says a date
         ("log:\n  wandb_project: '5'", "log.wandb_project", "5"),
         (
-            "league: {players: [random, 'usi:engine;go=depth 1']}",
+            "league: {share: 0.5, players: [random, 'usi:engine;go=depth 1']}",
             "league.players",
             ("random", "usi:engine;go=depth 1"),
         ),
-        ("league:\n  players:\n    - random\n    - greedy", "league.players", ("random", "greedy")),
+        (
+            "league:\n  share: 1\n  players:\n    - random\n    - greedy",
+            "league.players",
+            ("random", "greedy"),
+        ),
         ("ppo:\n  # nothing yet\n", "ppo.gamma", Config().ppo.gamma),
         ("ppo.gamma: 0.5\nppo.n_steps: 32", "ppo.gamma", 0.5),
         ("env:\n  start.file: x\n  start: {file_share: 1}", "env.start.file", "x"),
@@ -132,7 +136,7 @@ def test_files(tmp_path: Path, text: str, name: str, value: Any) -> None:
 
 
 def test_merge_keys_and_aliases_work(tmp_path: Path) -> None:
-    file = a_file(tmp_path, "evaluation: {opponents: &them [random]}\nleague: {players: *them}\n")
+    file = a_file(tmp_path, "evaluation: {opponents: &them [random]}\nleague: {share: 1, players: *them}\n")
     assert load_config(file=file).league.players == ("random",)
 
 
@@ -147,7 +151,7 @@ def test_merge_keys_and_aliases_work(tmp_path: Path) -> None:
         ("ppo:\n  n_steps: many", ":2: ppo.n_steps = 'many': input should be a valid integer"),
         ("ppo:\n  n_steps: 1.5", ":2: ppo.n_steps = 1.5: input should be a valid integer"),
         ("compile: yes", ":1: compile = 'yes': input should be a valid boolean"),
-        ("league:\n  players: random", ":2: league.players = 'random': input should be a valid tuple"),
+        ("league:\n  players: random", ":2: league.players = 'random': input should be a valid list"),
         ("evaluation:\n  opponents: [random, 5]\n", ":2: evaluation.opponents.1 = 5: input should be"),
         ("ppo: 5", ":1: ppo = 5: this is a section, with settings of its own"),
         ("seed: {a: 1}", ":1: seed = {'a': 1}: input should be a valid integer"),

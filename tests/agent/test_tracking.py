@@ -95,7 +95,8 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tracked(folder: Path, client: FakeWandb, **log: Any) -> TrackingCallback:
-    config = parse_config({"log": {"track": "wandb", **log}})
+    opponents = ["usi:engine;option.Password=swordfish"]
+    config = parse_config({"log": {"track": "wandb", **log}, "evaluation": {"opponents": opponents}})
     return TrackingCallback(folder, config, client, delays=(0.0, 0.0), patience=20.0)
 
 
@@ -116,6 +117,7 @@ def test_everything_recorded_is_sent_at_its_step(tmp_path: Path) -> None:
         assert sent["games/total"] == row["games/total"]
     assert client.settings["name"] == "first"
     assert client.settings["project"] == "keisei"
+    assert client.settings["config"]["evaluation"]["opponents"] == ["usi:engine;option.Password=[hidden]"]
     assert client.settings["dir"] == str(tmp_path / "first")
     assert Config.model_validate(client.settings["config"]).log.track == "wandb"
     assert KEY not in str(client.settings)

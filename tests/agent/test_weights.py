@@ -10,7 +10,14 @@ from safetensors import safe_open
 from keisei_agent.config import Config, parse_config, with_changes
 from keisei_agent.files import weights
 from keisei_agent.files.storage import CheckpointError, write_folder
-from keisei_agent.files.weights import LATEST, WEIGHTS, find_weights, load_weights, save_weights
+from keisei_agent.files.weights import (
+    LATEST,
+    WEIGHTS,
+    find_weights,
+    load_weights,
+    save_weights,
+    weights_to_bytes,
+)
 from keisei_agent.networks import DTYPES, build
 from keisei_agent.networks.network import Network
 from keisei_agent.players import PLANES, load_player
@@ -42,6 +49,14 @@ def test_a_file_says_what_run_it_is_from(tmp_path: Path, small: Config) -> None:
     with safe_open(tmp_path / "x.safetensors", framework="pt") as file:
         about = json.loads(file.metadata()["keisei"])
     assert parse_config(about["config"]) == small
+
+
+def test_a_file_holds_no_secrets_of_the_run(tmp_path: Path, small: Config) -> None:
+    players = ("usi:engine;option.Login Password=swordfish;go=depth 1",)
+    config = with_changes(small, {"league": {"share": 0.5, "players": players}})
+    data = weights_to_bytes(a_network(small), config, 32)
+    assert b"swordfish" not in data
+    assert b"option.Login Password=[hidden];go=depth 1" in data
 
 
 def test_a_network_of_an_architecture_that_is_not_here_is_named(tmp_path: Path, small: Config) -> None:
