@@ -24,12 +24,10 @@ def score(trial: optuna.Trial) -> float:
     settings = {
         "ppo.learning_rate": trial.suggest_float("ppo.learning_rate", 1e-4, 1e-2, log=True),
         "ppo.ent_coef": trial.suggest_float("ppo.ent_coef", 1e-3, 1e-1, log=True),
-        "ppo.gae_lambda": trial.suggest_float("ppo.gae_lambda", 0.8, 1.0),
-        "ppo.n_epochs": trial.suggest_int("ppo.n_epochs", 1, 4),
         "network.channels": trial.suggest_categorical("network.channels", [16, 32, 48]),
     }
-    limits = {"max_time": float(SECONDS), "eval_games": GAMES}
-    config = load_config(preset="tiny", settings=settings | limits)
+    settings |= {"max_time": float(SECONDS), "eval_games": GAMES}
+    config = load_config(preset="tiny", settings=settings)
     run = train(config, FOLDER / f"{trial.number:03d}")
     if run.interrupted or run.after is None:
         trial.study.stop()

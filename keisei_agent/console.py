@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_for_agent(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """Parse, and refuse too where the extra "agent" is missing; None stands for the process's own."""
-        options = self.parse_args(arguments)
+        options = self.parse_intermixed_args(arguments)  # an argument that may be missing may come last
         missing = missing_extra()
         if missing:
             self.error(missing)

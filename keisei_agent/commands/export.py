@@ -22,7 +22,13 @@ def build_parser() -> Parser:
         metavar="RUN",
         help="a run's folder for its newest checkpoint, a checkpoint, or a network file",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="the file to write, such as player.zip")
+    parser.add_argument(
+        "out",
+        type=Path,
+        nargs="?",
+        metavar="OUT",
+        help="the file to write (default: RUN's name, in this folder)",
+    )
     parser.add_argument(
         "--format",
         choices=WRITERS,
@@ -38,15 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     never_fail_on_encoding(sys.stdout, sys.stderr)
     parser = build_parser()
     options = parser.parse_for_agent(arguments)
+    kind = "zip" if options.format == "sb3" else "onnx"
+    out = options.out or Path(f"{options.run.absolute().name.removesuffix('.safetensors')}.{kind}")
 
     try:
-        steps = WRITERS[options.format](options.run, options.out)
+        steps = WRITERS[options.format](options.run, out)
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:
-        print(f"{parser.prog}: {options.out}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {out}: {error}", file=sys.stderr)
         return 1
-    print(f"Wrote {options.out}: the network after {steps:,} decisions.")
+    print(f"Wrote {out}: the network after {steps:,} decisions.")
     return 0
 
 

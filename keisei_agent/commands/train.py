@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with terminating_like_ctrl_c():
             return _run(options, parser)
     except KeyboardInterrupt:
-        print("Stopped at once; nothing more was saved.", file=sys.stderr)
+        print("Stopped at once; nothing more was saved. --resume RUN goes on from what was.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -154,6 +154,8 @@ def _tell_failure(error: Exception, parser: Parser) -> int:
     print(f"{parser.prog}: {type(error).__name__}: {text}{where}", file=sys.stderr)
     if not notes:
         traceback.print_exception(error)
+    else:
+        print(f"{parser.prog} --resume RUN goes on from the last checkpoint.", file=sys.stderr)
     return 1
 
 

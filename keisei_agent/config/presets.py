@@ -16,7 +16,6 @@ class Preset(NamedTuple):
     """Nested, without what has its default."""
 
 
-# The two for a GPU are first guesses, to be replaced by what measurement gives.
 PRESETS: Mapping[str, Preset] = {
     "tiny": Preset(
         "A first look in about two minutes on two cores: a small tower sees more games in so short a time, "
@@ -30,7 +29,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "cpu": Preset("A machine without a GPU: the defaults.", {}),
     "gpu-small": Preset(
-        "A GPU of 8 GB: enough games at once to fill it, and a pool against collapse in longer runs.",
+        "A GPU of 8 GB: enough games at once to fill it, and a pool against collapse in longer runs; a first "
+        "guess, not measured yet.",
         {
             "env": {"n_envs": 512, "threads": 4},
             "network": {"name": "se_resnet", "channels": 128, "blocks": 8},
@@ -41,7 +41,8 @@ PRESETS: Mapping[str, Preset] = {
         },
     ),
     "gpu": Preset(
-        "One large GPU: a wide tower, translated by torch.compile, and thousands of games.",
+        "One large GPU: a wide tower, translated by torch.compile, and thousands of games; a first guess, "
+        "not measured yet.",
         {
             "compile": True,
             "env": {"n_envs": 2048, "threads": 8},

@@ -30,7 +30,7 @@ class CheckpointError(ValueError):
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that readers see whole or not at all, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = _temporary(path)  # tempfile's would be private to the user
     try:
         _write(temporary, data)
@@ -73,7 +73,8 @@ def write_folder(path: Path, files: Mapping[str, bytes], about: Mapping[str, Any
         raise FileExistsError(f"{path} exists")
     temporary = _fresh(_temporary(path))
     try:
-        temporary.mkdir(parents=True)
+        make_folder(path.parent)
+        temporary.mkdir()
         for name, data in files.items():
             _write(temporary / name, data)
         sums = {name: {"sha256": digest(data), "bytes": len(data)} for name, data in files.items()}
@@ -152,11 +153,12 @@ def set_aside(path: Path, length: int, target: Path) -> bool:
     """
     if path.stat().st_size <= length:
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with path.open("rb+") as file, target.open("wb") as tail:
         file.seek(length)
         shutil.copyfileobj(file, tail)
         _sync(tail)
+        sync_folder(target.parent)
         file.truncate(length)
         _sync(file)
     return True
@@ -183,6 +185,14 @@ def replace(source: Path, target: Path) -> None:
         except PermissionError:
             time.sleep(delay)
     os.replace(source, target)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder if it is missing, and those it lies in, so that they outlive a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -225,11 +225,19 @@ def refuse_other_circumstances(found: Checkpoint, config: Config, device: str, *
     now = circumstances(resolve_precision(config.precision, device), th.device(device).type)
     if now["processes"] != before["processes"]:
         wrote, learn = before["processes"], now["processes"]
-        raise ConfigError(f"{found.path} was written by {wrote} processes, not by {learn}")
+        raise ConfigError(
+            f"{found.path} was written by {wrote} processes, not by {learn}; "
+            f"torchrun --nproc-per-node {wrote} -m keisei_agent train --resume ... goes on with it"
+        )
     names = ["torch", "device", "precision"]
     if before["device"] == "cpu":  # elsewhere its threads compute nothing
         names.append("threads")
-    differing = [f"{name} is {now[name]}, was {before[name]}" for name in names if now[name] != before[name]]
+    hints = {"threads": f" (set OMP_NUM_THREADS={before['threads']})"}
+    differing = [
+        f"{name} is {now[name]}, was {before[name]}{hints.get(name, '')}"
+        for name in names
+        if now[name] != before[name]
+    ]
     if differing and not inexact:
         raise ConfigError(f"cannot continue exactly: {'; '.join(differing)}; --inexact goes on all the same")
 

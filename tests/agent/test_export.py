@@ -108,6 +108,16 @@ def test_bad_arguments_are_refused_in_a_line(
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(("kind", "name"), [("sb3", "first.zip"), ("onnx", "first.onnx")])
+def test_a_file_has_its_runs_name_where_none_is_given(
+    kind: str, name: str, tmp_path: Path, small: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "runs" / "first", small)
+    monkeypatch.chdir(tmp_path)
+    assert export.main(["runs/first", "--format", kind]) == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
+
+
 def test_a_file_that_cannot_be_written_is_an_error(
     tmp_path: Path, small: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

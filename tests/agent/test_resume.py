@@ -236,7 +236,9 @@ def test_other_numbers_are_refused_unless_one_wants_them(small: Config, tmp_path
     with pytest.raises(ConfigError, match="compile changes the numbers"):
         resume(folder, {"compile": True})
     th.set_num_threads(2)
-    with pytest.raises(ConfigError, match="threads is 2, was 1; --inexact goes on all the same"):
+    with pytest.raises(
+        ConfigError, match=r"threads is 2, was 1 \(set OMP_NUM_THREADS=1\); --inexact goes on"
+    ):
         resume(folder)
     assert resume(folder, inexact=True).model.num_timesteps == 64
 

@@ -129,6 +129,34 @@ def test_what_lies_behind_a_length_is_set_aside(tmp_path: Path) -> None:
     assert (path.read_bytes(), target.read_bytes()) == (b"kept|", b"moved")
 
 
+def test_nothing_is_cut_off_before_its_copy_outlives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, target = tmp_path / "log.txt", tmp_path / "aside" / "1" / "log.txt"
+    path.write_bytes(b"kept|moved")
+    synced: list[tuple[Path, int]] = []
+    monkeypatch.setattr(storage, "sync_folder", lambda folder: synced.append((folder, path.stat().st_size)))
+    storage.set_aside(path, 5, target)
+    assert synced == [(tmp_path / "aside", 10), (tmp_path, 10), (target.parent, 10)]
+    assert path.stat().st_size == 5
+
+
+def test_new_folders_outlive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(storage, "sync_folder", synced.append)
+    storage.write_atomically(tmp_path / "runs" / "first" / "config.yaml", b"x")
+    assert synced == [tmp_path / "runs", tmp_path, tmp_path / "runs" / "first"]
+    synced.clear()
+    storage.write_folder(tmp_path / "runs" / "first" / "checkpoints" / "64", FILES, {})
+    assert synced[0] == tmp_path / "runs" / "first"
+    assert synced[-1] == tmp_path / "runs" / "first" / "checkpoints"
+
+    monkeypatch.undo()
+    storage.make_folder(tmp_path / "a" / "b")
+    storage.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
 def test_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
     lock = tmp_path / "run" / "lock"
     with storage.locked(lock):

@@ -114,7 +114,8 @@ def test_sigterm_before_learning(tmp_path: Path, started: Callable[..., subproce
     wait_for(process.stdout, "Learning starts")  # the last line before the games against random
     process.terminate()
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err.splitlines()) == (130, ["Stopped at once; nothing more was saved."])
+    said = "Stopped at once; nothing more was saved. --resume RUN goes on from what was."
+    assert (process.returncode, err.splitlines()) == (130, [said])
     assert "Stopped at once. The last checkpoint is -." in (tmp_path / "run" / "log.txt").read_text()
     assert not (tmp_path / "run" / "crash.json").exists()
 
