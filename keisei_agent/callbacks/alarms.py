@@ -138,13 +138,10 @@ class AlarmsCallback(BaseCallback):
 
 def tell_failure(model: SelfPlayPPO, error: BaseException) -> None:
     """Write to the outputs of a model's logger what ends its run, as `alarms/text`; a failure is logged."""
-    try:
-        told: dict[str, str | float] = {"alarms/text": f"the run ended: {type(error).__name__}: {error}"}
-        if isinstance(error, NotFiniteError):
-            told["alarms/nan"] = 1.0
-        write_at(model.logger, told, model.num_timesteps)
-    except Exception:  # the disk may be what failed first
-        logger.exception("what ended the run could not be written to the curves")
+    told: dict[str, str | float] = {"alarms/text": f"the run ended: {type(error).__name__}: {error}"}
+    if isinstance(error, NotFiniteError):
+        told["alarms/nan"] = 1.0
+    write_at(model.logger, told, model.num_timesteps)
 
 
 def find_value_loss(update: Update) -> str | None:

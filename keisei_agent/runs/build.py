@@ -1,6 +1,5 @@
 """The parts of a run, made from its settings, and what of the settings this machine cannot do."""
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from keisei_agent.callbacks.league import LeagueCallback
 from keisei_agent.callbacks.live import LiveCallback
 from keisei_agent.callbacks.mates import MatesCallback
 from keisei_agent.callbacks.metrics import MetricsCallback
+from keisei_agent.callbacks.output import Outputs
 from keisei_agent.callbacks.plugins import find_makers
 from keisei_agent.callbacks.profile import ProfileCallback
 from keisei_agent.callbacks.stop import MaxTimeCallback
@@ -45,8 +45,6 @@ from keisei_agent.players import MAKERS, PLANES
 from keisei_agent.runs.curves import EventWriter
 from keisei_agent.runs.run_folder import RunFolder
 from shogi_env.arena.players import make_player
-
-logger = logging.getLogger(__name__)
 
 LEARNERS = {"maskable_ppo": SelfPlayPPO}
 """Learning algorithms by their name in the configuration."""
@@ -222,15 +220,12 @@ def build_logger(config: Config, folder: RunFolder | None) -> Logger:
     outputs: list[KVWriter] = []
     if config.log.tensorboard and folder is not None:
         outputs.append(EventWriter(str(folder.tensorboard)))
-    return Logger(None, outputs)
+    return Outputs(outputs)
 
 
 def close_logger(found: Logger) -> None:
     """Close the outputs and take them away, so that a model can learn on without them."""
-    try:
-        found.close()
-    except Exception:  # a disk that was full stays a problem of the curves
-        logger.exception("the curves could not be closed")
+    found.close()
     found.output_formats.clear()
 
 

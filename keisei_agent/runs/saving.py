@@ -10,11 +10,11 @@ from typing import Any
 
 import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import TensorBoardOutputFormat
 from torch import distributed as dist
 
 from keisei_agent import doctor
 from keisei_agent.callbacks.alarms import tell_failure
+from keisei_agent.callbacks.output import Outputs
 from keisei_agent.config import Config, ConfigError, differences, load_config, parse_config, with_changes
 from keisei_agent.files import storage
 from keisei_agent.files.weights import save_weights, weights_to_bytes
@@ -127,7 +127,8 @@ class RunSaver:
         return path
 
     def _write(self, path: Path, model: SelfPlayPPO, states: Sequence[State]) -> None:
-        _flush(model)
+        if isinstance(model.logger, Outputs):
+            model.logger.flush()  # so that the curves' files can be measured
         run = {
             "config": self.config.model_dump(mode="json"),
             "lengths": self.folder.lengths(),
@@ -170,16 +171,6 @@ class RunSaver:
         except OSError as second:  # the disk may be what failed first
             logger.error("%s could not be written: %s", self.folder.crash, second)
         error.add_note(f"trace in {self.folder.log}")
-
-
-def _flush(model: SelfPlayPPO) -> None:
-    """Put the curves into their files, so that these can be measured; a failure costs no checkpoint."""
-    for output in model.logger.output_formats:
-        if isinstance(output, TensorBoardOutputFormat):
-            try:
-                output.writer.flush()
-            except Exception:  # whatever ended the thread that writes them
-                logger.exception("the curves cannot be written any more")
 
 
 def _gather(state: State) -> list[State] | None:

@@ -2,10 +2,13 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch as th
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -101,3 +104,15 @@ class EvaluatorHere(Evaluator):
 
     def close(self) -> None:
         self._tasks.clear()
+
+
+@contextmanager
+def no_room(length: int) -> Iterator[None]:
+    """Have the system refuse what would make a file longer, as a full disk does."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -6,18 +6,24 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import Quiet
+from runs import EvaluatorHere, no_room, steps_of
 from stable_baselines3.common.callbacks import BaseCallback
 from torch.utils.tensorboard import SummaryWriter
+from written import Written
 
+from keisei_agent.callbacks import evaluation
 from keisei_agent.commands import train as cli
 from keisei_agent.config import Config, to_yaml, with_changes
 from keisei_agent.league.members import OpponentError
 from keisei_agent.learning.update import GradientSteps, NotFiniteError, TrainingError
 from keisei_agent.runs import checkpoint
+from keisei_agent.runs.curves import EventWriter
 from keisei_agent.runs.training import resume, train
 from shogi_env.adapters.sb3 import NativeVecEnv, SubprocVecEnv, WorkerError
 from shogi_env.types import Int64Array
@@ -240,15 +246,53 @@ def test_games_that_end_leave_no_process(config: Config, tmp_path: Path) -> None
             os.kill(pid, 0)
 
 
-def test_curves_that_cannot_be_written_cost_no_checkpoint(
+MEASURED = {
+    "eval_games": 2,
+    "evaluation": {"every": 32, "games": 2, "opponents": ["random"], "blocking": True},
+}
+
+
+def test_curves_that_cannot_be_written_cost_nothing_else(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: SummaryWriter) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "Evaluator", EvaluatorHere)
         patch.setattr(SummaryWriter, "flush", full)
-        run = train(config, tmp_path)
+        run = train(with_changes(config, MEASURED), tmp_path)
     assert run.reached_target
     assert checkpoint.read(tmp_path).path.name == "000000000128"
-    assert "the curves cannot be written any more" in (tmp_path / "log.txt").read_text("utf-8")
+    assert (tmp_path / "results.json").exists()
+    assert not (tmp_path / "crash.json").exists()
+    assert (tmp_path / "best.safetensors").exists()
+    assert not list((tmp_path / "evaluation").iterdir())
+    assert (tmp_path / "log.txt").read_text("utf-8").count("EventWriter.write failed; the others go on") == 1
+
+
+def test_a_disk_that_is_full_for_a_moment_leaves_no_gap_in_the_curves(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, written = EventWriter.write, Written()
+
+    def scarce(self: EventWriter, values: Any, excluded: Any, step: int) -> None:
+        (file,) = (tmp_path / "tensorboard").iterdir()
+        with no_room(file.stat().st_size + 10) if step == 64 else nullcontext():
+            write(self, values, excluded, step)
+
+    class Listen(Quiet):
+        def _on_training_start(self) -> None:
+            self.logger.output_formats.append(written)
+
+    monkeypatch.setattr(evaluation, "Evaluator", EvaluatorHere)
+    with monkeypatch.context() as patch:
+        patch.setattr(EventWriter, "write", scarce)
+        train(with_changes(config, MEASURED), tmp_path, callbacks=[Listen()])
+    for key in ("train/loss", "evaluation/random/score"):
+        assert list(written.series(key)) == [32, 64, 96, 128]
+        assert steps_of(tmp_path)[key] == [32, 64, 96, 128]
+    resume(tmp_path / "checkpoints" / "000000000064")
+    for key in ("train/loss", "evaluation/random/score"):
+        assert steps_of(tmp_path)[key] == [32, 64, 96, 128]
+    assert steps_of(tmp_path)["random/wins"] == [0, 128]
