@@ -1,12 +1,12 @@
 """Matches of a network in training, played by a process of their own while training goes on."""
 
 import json
-import logging
 import multiprocessing
 import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -23,14 +23,12 @@ from shogi_env.arena.scale import load_protocol, rate_against
 from shogi_env.arena.schedules import head_to_head
 from shogi_env.arena.statistics import Elo, Tally, tally
 
-logger = logging.getLogger(__name__)
-
 _NICENESS = 10
 """How far the games give way to the learner, where the system knows such a thing."""
 
 
 class EvaluationError(RuntimeError):
-    """An evaluation came to no result; the text says why."""
+    """An evaluation came to no result; the text says why, with the trace from behind its first line."""
 
 
 @dataclass(frozen=True)
@@ -257,8 +255,7 @@ def _serve(pipe: "Connection[Any, Any]") -> None:
         try:
             answer: Evaluation | str = evaluate(task)
         except Exception as error:
-            logger.exception("evaluation of %s failed", task.weights)
-            answer = f"{type(error).__name__}: {error}"
+            answer = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"  # the log is over there
         with suppress(OSError):  # the other end is closed: the next `recv` says so
             pipe.send(answer)
 

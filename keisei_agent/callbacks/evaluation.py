@@ -28,9 +28,10 @@ class EvaluationCallback(BaseCallback):
 
     The games go to ``games.jsonl``, the results to ``evaluations.jsonl`` and, as `evaluation/...`, to the
     logger's outputs, at the step of the weights that played, all of it at boundaries.
-    ``best.safetensors`` is the network with the highest mean score over all opponents.  An evaluation that
-    fails is logged; the next one is due as ever.  Those that are not finished when a checkpoint is written
-    are part of it, weights included, and are played again when the run is resumed.
+    ``best.safetensors`` is the network with the highest mean score over all opponents; it is chosen anew when
+    a run is resumed with other opponents or another temperature.  An evaluation that fails is logged; the
+    next one is due as ever.  Those that are not finished when a checkpoint is written are part of it, weights
+    included, and are played again when the run is resumed.
 
     Args:
         folder: of the run.
@@ -55,19 +56,29 @@ class EvaluationCallback(BaseCallback):
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, the network files included: those on disk may be of a later time."""
         waiting = {f"{task.steps}": _read(task.weights) for task in self._evaluator.tasks}
-        best = None if self.best is None else {"of": self.best, "file": _read(self.best_path)}
+        best: dict[str, Any] | None = None
+        if self.best is not None and self.best_path.exists():
+            best = {"of": self.best, "file": _read(self.best_path), "measured": self._measure()}
         return {"best": best, "waiting": waiting}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` returned; evaluations that waited are played anew."""
         self.best = None
-        if state["best"] is not None:
-            steps, score = state["best"]["of"]
+        best = state["best"]
+        if best is not None and best.get("measured", self._measure()) != self._measure():
+            logger.warning("The best network is chosen anew: so far it was measured by %s", best["measured"])
+        elif best is not None:
+            steps, score = best["of"]
             self.best = steps, score
-            write_atomically(self.best_path, state["best"]["file"].tobytes())
+            write_atomically(self.best_path, best["file"].tobytes())
         for steps, file in state["waiting"].items():
             write_atomically(self._weights(int(steps)), file.tobytes())
             self._evaluator.submit(self._task(int(steps)))
+
+    def _measure(self) -> dict[str, Any]:
+        """What scores are only comparable under, as JSON."""
+        evaluation = self.config.evaluation
+        return {"opponents": sorted(evaluation.opponents), "temperature": evaluation.temperature}
 
     def close(self) -> None:
         """End the process that plays; also after an exception in training."""
@@ -139,8 +150,8 @@ class EvaluationCallback(BaseCallback):
                 continue
             if done is None:
                 return
-            self._record(done)
             self._keep_best(done, weights)
+            self._record(done)
 
     def _record(self, done: Evaluation) -> None:
         with GameLog(self.folder / "games.jsonl") as games:
@@ -159,7 +170,8 @@ class EvaluationCallback(BaseCallback):
         write_at(self.logger, known, done.steps)
 
     def _keep_best(self, done: Evaluation, weights: Path) -> None:
-        better = done.score is not None and (self.best is None or done.score > self.best[1])
+        best = self.best if self.best_path.exists() else None  # its user may have moved it away
+        better = done.score is not None and (best is None or done.score > best[1])
         if self.config.checkpoint.keep_best and better and done.score is not None:
             self.best = done.steps, done.score
             replace(weights, self.best_path)

@@ -121,8 +121,11 @@ def test_a_failing_task_is_an_error_and_the_next_one_is_played(
 ) -> None:
     evaluator.submit(a_task(tmp_path / "none.safetensors"))
     evaluator.submit(a_task(weights, opponents=("random",)))
-    with pytest.raises(EvaluationError, match=r"none\.safetensors"):
+    with pytest.raises(EvaluationError, match=r"none\.safetensors") as failed:
         evaluator.result(None)
+    first, second, *_ = str(failed.value).splitlines()
+    assert first.startswith("FileNotFoundError: ")
+    assert second.startswith("Traceback"), "for the log of the process that trains"
     done = evaluator.result(None)
     assert done is not None
     assert done.results[0].opponent == "random"
@@ -357,6 +360,44 @@ def test_what_waits_and_what_is_best_survive_a_resume(tmp_path: Path) -> None:
     second._collect(wait=True)
     assert second.best == (96, 0.75)
     assert written.series("evaluation/random/score") == {64: 0.25, 96: 0.75}
+
+
+@pytest.mark.parametrize("changed", [{"opponents": ("greedy",)}, {"temperature": 0.5}])
+def test_the_best_is_chosen_anew_where_it_is_measured_otherwise(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, changed: dict[str, Any]
+) -> None:
+    first, _, _ = evaluating(tmp_path, Scripted([1.0]), 1)
+    state = first.state()
+    settings = {"every": ROLLOUT, "opponents": ("random",), **changed}
+    second = EvaluationCallback(tmp_path, small_run(**settings), Scripted([]))
+    with caplog.at_level(logging.WARNING, "keisei_agent"):
+        second.restore(state)
+    assert second.best is None
+    assert "The best network is chosen anew: so far it was measured by " in caplog.text
+    del state["best"]["measured"]  # as an earlier version wrote it
+    second.restore(state)
+    assert second.best == (32, 1.0)
+
+
+def test_a_best_network_that_its_user_moved_away_is_none(tmp_path: Path) -> None:
+    callback, _, _ = evaluating(tmp_path, Scripted([1.0]), 2, of=100)
+    callback.best_path.rename(tmp_path / "mine.safetensors")
+    state = callback.state()
+    assert state["best"] is None
+    assert list(state["waiting"]) == ["64"]
+    evaluator = callback._evaluator
+    assert isinstance(evaluator, Scripted)
+    evaluator.scores.append(0.25)
+    callback._collect(wait=True)
+    assert callback.best == (64, 0.25)
+    assert load_weights(callback.best_path).num_timesteps == 64
+
+
+def test_the_best_is_kept_although_its_results_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "evaluations.jsonl").mkdir()
+    callback, _, _ = evaluating(tmp_path, Scripted([0.5, 0.75]), 3)
+    assert callback.best == (96, 0.75)
+    assert list((tmp_path / "evaluation").iterdir()) == []
 
 
 def test_an_opponent_that_does_not_exist_is_refused_before_training(tmp_path: Path) -> None:
