@@ -35,10 +35,13 @@ class LeagueCallback(BaseCallback):
         self._before = self.league.columns.copy()
         steps = self.model.num_timesteps
         if steps != self._boundary:  # a resumed run comes here a second time
+            before = self._due.steps
             if self._due.crossed(steps):
                 policy = self.model.policy
                 assert isinstance(policy, NetworkPolicy)
+                self._due.steps = before  # it stays due if it fails
                 self.league.pool.take(policy.network, steps)
+                self._due.steps = steps
             self.league.draw(steps)
             self._boundary = steps
             self.logger.record("league/playing", len(self.league.needed))

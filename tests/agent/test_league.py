@@ -16,6 +16,7 @@ from keisei_agent.callbacks.guard import Guard
 from keisei_agent.files.weights import load_weights
 from keisei_agent.league.league import League
 from keisei_agent.league.members import DECAY, OpponentError
+from keisei_agent.league.pool import Pool
 from keisei_agent.learning.ppo import SelfPlayPPO
 from keisei_agent.learning.seats import seats
 from keisei_agent.runs.state import State, capture, restore_callbacks, restore_generators, restore_model
@@ -163,6 +164,21 @@ def test_snapshots_are_due_once_for_each_multiple(tmp_path: Path) -> None:
     learn(tmp_path, 7, snapshot_every=100)
     found = sorted(int(path.stem) for path in (tmp_path / "pool").iterdir())
     assert found == [0, 144, 240]  # rollouts of 48 decisions; none starts at 336
+
+
+def test_a_snapshot_that_failed_stays_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Pool, network: object, num_timesteps: int) -> None:
+        raise OSError("no space left")
+
+    _, callback = learn(tmp_path, 1)
+    callback.model.num_timesteps = ROLLOUT
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(Pool, "take", full)
+        callback.on_rollout_start()
+    saved = callback.state()
+    callback.restore(saved)
+    callback.on_rollout_start()
+    assert (tmp_path / "pool" / f"{ROLLOUT:012d}.safetensors").exists()
 
 
 def test_a_snapshot_that_was_taken_in_learning_holds_the_weights_of_its_moment(tmp_path: Path) -> None:
