@@ -7,6 +7,8 @@ import pytest
 from written import ROLLOUT, learn
 
 from keisei_agent.callbacks.profile import ProfileCallback
+from keisei_agent.commands import train as cli
+from keisei_agent.config import Config, to_yaml, with_changes
 
 
 def test_one_rollout_and_its_update_are_traced(tmp_path: Path) -> None:
@@ -36,3 +38,17 @@ def test_an_exception_in_training_stops_the_profiler(tmp_path: Path) -> None:
     callback.close()
     learn([ProfileCallback(tmp_path / "next")], 3 * ROLLOUT)
     assert (tmp_path / "next" / "trace.json.gz").exists()
+
+
+@pytest.mark.parametrize("wanted", [[], ["--profile"]])
+def test_the_command_line_traces_if_one_asks(
+    small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: list[str]
+) -> None:
+    package = logging.getLogger("keisei_agent")
+    for name in ("handlers", "propagate"):  # the command line sets them
+        monkeypatch.setattr(package, name, getattr(package, name))
+    (tmp_path / "all.yaml").write_text(to_yaml(with_changes(small, {"eval_games": 0})), encoding="utf-8")
+    folder = tmp_path / "run"
+    assert cli.main(["--config", str(tmp_path / "all.yaml"), "--run-dir", str(folder), *wanted]) == 0
+    traced = {"operations.txt", "trace.json.gz"} if wanted else set()
+    assert {path.name for path in (folder / "profile").glob("*")} == traced
