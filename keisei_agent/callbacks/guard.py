@@ -1,6 +1,7 @@
 """A list of callbacks in which a broken one does not stop training."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
@@ -13,6 +14,7 @@ logger = logging.getLogger(__name__)
 class Guard(CallbackList):
     """Calls its callbacks in order; an exception in one is logged once per hook, and training goes on.
 
+    `sys.exit` in a callback is a failure like any other: who calls it there would end the run unsaved.
     An exception in a callback class with `fatal = True` ends the run tidily: the rollout and its update
     are finished, all callbacks are told of the end, and `failure` holds it for the caller to raise.  In
     `init_callback` and `on_training_start` it is raised at once, as nothing has begun.  A callback whose
@@ -29,20 +31,23 @@ class Guard(CallbackList):
 
     def __init__(self, callbacks: Sequence[BaseCallback]) -> None:
         super().__init__(list(callbacks))
-        self.failure: Exception | None = None
+        self.failure: Exception | SystemExit | None = None
         """The first exception of a fatal callback."""
         self.ended = False
         """Whether all were told of the last boundary, and what follows learning has begun."""
-        self._reported: set[tuple[BaseCallback, str]] = set()
+        self._failures: Counter[tuple[BaseCallback, str]] = Counter()
 
     def close(self) -> None:
-        """Close the callbacks that can be closed, also after an exception in training."""
+        """Say how often callbacks failed, and close those that can be closed, also after an exception."""
+        for (callback, hook), times in self._failures.items():
+            if times > 1:
+                logger.warning("%s.%s failed %d times", type(callback).__name__, hook, times)
         for callback in reversed(self.callbacks):
             close = getattr(callback, "close", None)
             try:
                 if close is not None:
                     close()
-            except Exception:
+            except (Exception, SystemExit):
                 logger.exception("%s.close failed", type(callback).__name__)
 
     def _init_callback(self) -> None:
@@ -81,7 +86,7 @@ class Guard(CallbackList):
     def _call(self, callback: BaseCallback, hook: str, *args: object) -> bool:
         try:
             return getattr(callback, hook)(*args) is not False
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             fatal = getattr(callback, "fatal", False)
             self._report(callback, hook, fatal)
             if fatal:
@@ -91,10 +96,10 @@ class Guard(CallbackList):
 
     def _report(self, callback: BaseCallback, hook: str, fatal: bool) -> None:
         """Log the exception in hand, the first time."""
-        if (callback, hook) in self._reported:
+        self._failures[callback, hook] += 1
+        if self._failures[callback, hook] > 1:
             return
-        self._reported.add((callback, hook))
-        goes_on = "training goes on, further failures there are not reported"
+        goes_on = "training goes on, further failures there are only counted"
         ends = "the run ends after this rollout"
         logger.exception("%s.%s failed; %s", type(callback).__name__, hook, ends if fatal else goes_on)
 

@@ -87,7 +87,7 @@ def _run(options: Options, parser: Parser) -> int:
             page = plan.web.enabled and first and stack.enter_context(page_beside(plan.web, plan.runs))
             stack.enter_context(log_on_stdout() if speaks else nullcontext())
             run = plan.start(page or not plan.web.enabled)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # nothing here exits on purpose
         return _tell_failure(error, parser)
     if speaks:
         _print_summary(run)
@@ -141,7 +141,7 @@ def _stored(path: Path) -> "tuple[Path, Config]":
     return path, Config()  # resuming will say what is wrong
 
 
-def _tell_failure(error: Exception, parser: Parser) -> int:
+def _tell_failure(error: BaseException, parser: Parser) -> int:
     """Say in one line what ended the run; an error that no note says was logged comes with its trace."""
     from keisei_agent.config import ConfigError
     from keisei_agent.files.storage import CheckpointError

@@ -120,6 +120,6 @@ def _ask(member: Member, positions: Positions, idx: Int64Array) -> Int64Array:
         actions: Int64Array = answer.astype(np.int64, copy=False)
         played = actions != RESIGN
         positions.check(actions[played], idx[played])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise OpponentError(f"{member.name} of the pool: {type(error).__name__}: {error}") from error
     return actions

@@ -4,7 +4,8 @@ import logging
 import platform
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from keisei_agent.files import storage
 from keisei_agent.files.weights import save_weights, weights_to_bytes
 from keisei_agent.learning import distributed
 from keisei_agent.learning.ppo import SelfPlayPPO
+from keisei_agent.learning.update import TrainingError
 from keisei_agent.networks import resolve_precision
 from keisei_agent.runs import checkpoint
 from keisei_agent.runs.checkpoint import Checkpoint
@@ -151,7 +153,23 @@ class RunSaver:
             network = network_of(self._model)
             save_weights(self.folder.final, network, self.config, self._model.num_timesteps)
 
-    def report_crash(self, error: Exception) -> None:
+    @contextmanager
+    def reporting_crashes(self) -> Iterator[None]:
+        """Write down an error that ends the run.
+
+        Raises:
+            TrainingError: somebody's code called `sys.exit`, which would look like a good end.
+        """
+        try:
+            try:
+                yield
+            except SystemExit as error:
+                raise TrainingError(f"sys.exit({error.code!r}) was called") from error
+        except Exception as error:
+            self._report_crash(error)
+            raise
+
+    def _report_crash(self, error: Exception) -> None:
         """Say in the log and in ``crash.json`` what ended the run, and where it can go on."""
         steps = 0 if self._model is None else self._model.num_timesteps
         saved = f"the last good checkpoint is {self.last}" if self.last else "nothing was saved before"

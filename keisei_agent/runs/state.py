@@ -73,7 +73,7 @@ def capture(model: SelfPlayPPO, callbacks: Sequence[BaseCallback]) -> State:
         try:
             value = without_arrays(callback.state(), f"callbacks.{name}", own)
             json.dumps(value, allow_nan=False)
-        except Exception:
+        except (Exception, SystemExit):
             if getattr(callback, "fatal", False):
                 raise
             logger.exception("%s.state failed; the checkpoint is without it", name)
@@ -120,7 +120,7 @@ def restore_callbacks(callbacks: Sequence[BaseCallback], state: State) -> None:
             continue
         try:
             callback.restore(left.pop(name))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CheckpointError(
                 f"the checkpoint's state of {name} does not fit it: {type(error).__name__}: {error}"
             ) from error

@@ -185,7 +185,7 @@ def _session(
 ) -> Run:
     """Write down the settings, learn, and write down what ended it if that was an error."""
     if distributed.rank():
-        with ExitStack() as stack:
+        with ExitStack() as stack, saver.reporting_crashes():
             return _follow(config, device, saver, stack)
     write_atomically(saver.folder.config, to_yaml(config).encode())
     origin = about.describe()
@@ -193,14 +193,11 @@ def _session(
         lines = [*lines, f"Resumed by {origin['command']} (commit {origin['commit'] or 'unknown'})"]
     else:
         write_json(saver.folder.about, origin)
-    with saver.folder.keep_log(config.log.level), ExitStack() as stack:
+    with saver.folder.keep_log(config.log.level), ExitStack() as stack, saver.reporting_crashes():
         for line in lines:
             logger.info("%s", line)
         try:
             return _learn(config, device, saver, extras, stack)
-        except Exception as error:
-            saver.report_crash(error)
-            raise
         except KeyboardInterrupt:
             logger.warning("Stopped at once. The last checkpoint is %s.", saver.last or "-")
             raise

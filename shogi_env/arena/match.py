@@ -154,7 +154,7 @@ class _Tables:
                 found = f"{actions.dtype}{list(actions.shape)}"
                 raise TypeError(f"a player returns {len(idx)} integers, not {found}")
             return idx, np.ascontiguousarray(actions, np.int64)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if len(idx) == 1:
                 logger.debug("%s failed", player.name, exc_info=True)
                 i = int(idx[0])

@@ -191,6 +191,35 @@ def test_a_broken_callback_is_logged_once_and_training_goes_on(caplog: pytest.Lo
     assert record.exc_info
 
 
+def test_how_often_a_callback_failed_is_said_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    class BrokenOnce(Quiet):
+        def _on_training_start(self) -> None:
+            raise ZeroDivisionError("a bug")
+
+    guard = Guard([Broken(), BrokenOnce(), Quiet()])
+    planes_model(RandomPlanes(4)).learn(2 * ROLLOUT, callback=guard, log_interval=None)
+    caplog.clear()
+    guard.close()
+    assert [record.getMessage() for record in caplog.records] == ["Broken.on_step failed 16 times"]
+
+
+def test_a_callback_that_exits_is_one_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    class Leaving(Quiet):
+        def _on_step(self) -> bool:
+            sys.exit(0)
+
+        def close(self) -> None:
+            sys.exit(0)
+
+    guard = Guard([Leaving(), Quiet()])
+    model = planes_model(RandomPlanes(4))
+    model.learn(ROLLOUT, callback=guard, log_interval=None)
+    guard.close()
+    assert model.num_timesteps == ROLLOUT
+    assert "Leaving.on_step failed; training goes on" in caplog.text
+    assert "Leaving.close failed" in caplog.text
+
+
 @pytest.mark.parametrize("hook", ["_on_rollout_start", "_on_step", "_on_rollout_end"])
 def test_a_fatal_callback_ends_the_run_tidily(hook: str, caplog: pytest.LogCaptureFixture) -> None:
     def fail(self: BaseCallback) -> bool:

@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from keisei_agent.commands import train as cli
 from keisei_agent.config import Config, to_yaml, with_changes
 from keisei_agent.league.members import OpponentError
 from keisei_agent.learning.update import GradientSteps, NotFiniteError, TrainingError
-from keisei_agent.runs import checkpoint
 from keisei_agent.runs.curves import EventWriter
+from keisei_agent.runs import checkpoint, training
 from keisei_agent.runs.training import resume, train
 from shogi_env.adapters.sb3 import NativeVecEnv, SubprocVecEnv, WorkerError
 from shogi_env.types import Int64Array
@@ -58,11 +60,13 @@ def after(steps: int, act: Callable[[], Any]) -> BaseCallback:
     return Then()
 
 
-def command(config: Config, folder: Path) -> int:
-    """Run `keisei-train` with these settings; return its exit code."""
+def command(config: Config, folder: Path, *callbacks: BaseCallback) -> int:
+    """Run `keisei-train` with these settings, which seem to name these callbacks; return its exit code."""
     path = folder.with_suffix(".yaml")
     path.write_text(to_yaml(config), encoding="utf-8")
-    return cli.main(["--config", str(path), "--run-dir", str(folder)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "make_callbacks", lambda names: callbacks)
+        return cli.main(["--config", str(path), "--run-dir", str(folder)])
 
 
 def assert_survived(folder: Path, error: type[BaseException], said: str, steps: int) -> None:
@@ -182,16 +186,28 @@ def tired(positions: Any, idx: Int64Array) -> Int64Array:
     return positions.random_actions(idx)  # type: ignore[no-any-return]
 
 
-def test_a_broken_opponent(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def leaving(positions: Any, idx: Int64Array) -> Int64Array:
+    """One that ends the program instead."""
+    if Path(os.environ["TIRED"]).exists():
+        sys.exit(0)
+    return positions.random_actions(idx)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("player", "said"),
+    [(tired, "RuntimeError: no power left"), (leaving, "SystemExit: 0")],
+    ids=["error", "exit"],
+)
+def test_a_broken_opponent(
+    player: Any, said: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flag = tmp_path / "tired"
     monkeypatch.setenv("TIRED", str(flag))
-    config = with_changes(
-        config, {"league": {"share": 0.5, "size": 0, "players": [f"python:{__name__}.tired"]}}
-    )
-    with pytest.raises(OpponentError):
-        train(config, tmp_path / "run", callbacks=[after(40, flag.touch)])
+    players = [f"python:{__name__}.{player.__name__}"]
+    config = with_changes(config, {"league": {"share": 0.5, "size": 0, "players": players}})
+    assert command(config, tmp_path / "run", after(40, flag.touch)) == 1
     flag.unlink()
-    assert_survived(tmp_path / "run", OpponentError, "no power left", 32)
+    assert_survived(tmp_path / "run", OpponentError, said, 32)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL there")
@@ -205,36 +221,66 @@ def test_a_killed_worker(config: Config, tmp_path: Path, monkeypatch: pytest.Mon
         return wait(self)
 
     monkeypatch.setattr(SubprocVecEnv, "step_wait", look)
-    with pytest.raises(WorkerError):
-        train(config, tmp_path, callbacks=[after(40, lambda: os.kill(pids[1], signal.SIGKILL))])
+    assert command(config, tmp_path / "run", after(40, lambda: os.kill(pids[1], signal.SIGKILL))) == 1
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-    assert_survived(tmp_path, WorkerError, "worker", 32)
+    assert_survived(tmp_path / "run", WorkerError, "worker", 32)
 
 
 def fail() -> None:
     raise ZeroDivisionError("a bug of the user's")
 
 
-def test_a_callback_that_fails(config: Config, tmp_path: Path) -> None:
-    run = train(config, tmp_path, callbacks=[after(40, fail)])
-    assert run.reached_target
-    log = (tmp_path / "log.txt").read_text("utf-8")
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [(fail, "ZeroDivisionError: a bug of the user's"), (partial(sys.exit, 0), "SystemExit: 0")],
+    ids=["error", "exit"],
+)
+def test_a_callback_that_fails(act: Callable[[], Any], said: str, config: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert command(config, folder, after(40, act)) == 0
+    log = (folder / "log.txt").read_text("utf-8")
     assert "Then.on_step failed; training goes on" in log
-    assert "ZeroDivisionError: a bug of the user's" in log
-    assert not (tmp_path / "crash.json").exists()
+    assert said in log
+    assert not (folder / "crash.json").exists()
+    assert checkpoint.read(folder).path.name == "000000000128"
+    assert resume(folder, {"total_timesteps": 160}).reached_target
 
 
-def test_an_essential_callback_that_fails(config: Config, tmp_path: Path) -> None:
-    essential = after(40, fail)
+@pytest.mark.parametrize(
+    ("act", "error", "said"),
+    [(fail, ZeroDivisionError, "a bug of the user's"), (partial(sys.exit, 0), TrainingError, "sys.exit(0)")],
+    ids=["error", "exit"],
+)
+def test_an_essential_callback_that_fails(
+    act: Callable[[], Any], error: type[Exception], said: str, config: Config, tmp_path: Path
+) -> None:
+    essential = after(40, act)
     essential.fatal = True  # type: ignore[attr-defined]
-    with pytest.raises(ZeroDivisionError):
-        train(config, tmp_path, callbacks=[essential])
-    log = (tmp_path / "log.txt").read_text("utf-8")
+    assert command(config, tmp_path / "run", essential) == 1
+    log = (tmp_path / "run" / "log.txt").read_text("utf-8")
     assert "Then.on_step failed; the run ends after this rollout" in log
     assert "Learning ended at decision 64: a part that it cannot do without has failed." in log
-    assert_survived(tmp_path, ZeroDivisionError, "a bug of the user's", 64)  # nothing was lost
+    assert_survived(tmp_path / "run", error, said, 64)  # nothing was lost
+
+
+def test_a_program_that_is_told_to_exit(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(GradientSteps, "step", lambda *args: sys.exit(0))
+        assert command(config, tmp_path / "run") == 1
+    assert "keisei-train: TrainingError: sys.exit(0) was called (trace in " in capsys.readouterr().err
+    assert_survived(tmp_path / "run", TrainingError, "sys.exit(0) was called", 0)
+
+
+def test_a_program_that_is_told_to_exit_before_it_learns(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "check", lambda *args: sys.exit(0))
+    assert command(config, tmp_path / "run") == 1
+    assert "keisei-train: SystemExit: 0\nTraceback" in capsys.readouterr().err
 
 
 def test_games_that_end_leave_no_process(config: Config, tmp_path: Path) -> None:

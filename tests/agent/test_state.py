@@ -1,6 +1,7 @@
 import json
 import logging
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,11 @@ class Counting(BaseCallback):
 class Broken(Counting):
     def state(self) -> dict[str, Any]:
         raise ZeroDivisionError("a bug")
+
+
+class Leaving(Counting):
+    def state(self) -> dict[str, Any]:
+        sys.exit(0)
 
 
 def learner(config: Config) -> SelfPlayPPO:
@@ -177,8 +183,9 @@ def test_a_callback_whose_state_fails_is_left_out_and_named(
     model = learner(small)
     learn(model, 1)
     with caplog.at_level(logging.WARNING, "keisei_agent"):
-        state = capture(model, [Broken(), Counting()])
+        state = capture(model, [Broken(), Leaving(), Counting()])
     assert list(state.values["callbacks"]) == ["Counting"]
+    assert "Leaving.state failed" in caplog.text
     assert "Broken.state failed; the checkpoint is without it" in caplog.text
     with caplog.at_level(logging.WARNING, "keisei_agent"):
         restore_callbacks([Broken()], state)

@@ -1,5 +1,6 @@
 """The match runner."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,11 @@ def test_only_the_games_that_a_player_fails_in_are_void() -> None:
     # the others are what they are without failures
     whole = {game.id: game for game in play(pairings(player(opponents.random, "fragile"), RANDOM, 30))}
     assert all(game == whole[id] for id, game in games.items() if id not in void)
+
+
+def test_a_player_that_ends_the_program_fails_in_its_game_only() -> None:
+    (game,) = play(pairings(player(lambda positions, idx: sys.exit(0)), RANDOM, 1))
+    assert (game.result, game.reason) == ("void", "test: SystemExit: 0")
 
 
 @pytest.mark.parametrize("answer", [None, "7g7f", [0.5], [[1]], [1, 2], {}])
