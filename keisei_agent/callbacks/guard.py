@@ -37,13 +37,19 @@ class Guard(CallbackList):
         """Whether all were told of the last boundary, and what follows learning has begun."""
         self._failures: Counter[tuple[BaseCallback, str]] = Counter()
 
-    def close(self) -> None:
-        """Say how often callbacks failed, and close those that can be closed, also after an exception."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Say how often callbacks failed, and close those that can be closed, also after an exception.
+
+        Args:
+            at_once: whether to call their `close_at_once` instead where they have one.
+        """
         for (callback, hook), times in self._failures.items():
             if times > 1:
                 logger.warning("%s.%s failed %d times", type(callback).__name__, hook, times)
         for callback in reversed(self.callbacks):
             close = getattr(callback, "close", None)
+            if at_once:
+                close = getattr(callback, "close_at_once", close)
             try:
                 if close is not None:
                     close()

@@ -4,8 +4,11 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +26,8 @@ STEP = "steps"
 """Key that everything is drawn over: decisions. The tracker's own count cannot go back to an older step."""
 _MOST_WAITING = 10_000
 """Jobs that may wait; what comes on top is lost, and counted."""
+_AT_ONCE = 1.0
+"""Seconds that the end waits when it was asked for twice."""
 
 
 class Client(Protocol):
@@ -38,26 +43,50 @@ class Client(Protocol):
         """A set of files."""
 
 
+Job = Callable[[], None]
+
+
 class Sender(threading.Thread):
     """Does jobs one after the other; what a job raises is logged, without secrets."""
 
     def __init__(self) -> None:
         super().__init__(name="tracking", daemon=True)
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_MOST_WAITING)
+        self._put_off: list[tuple[float, Job]] = []  # when each is due; only this thread's
         self.lost = 0
         """Jobs that found no room."""
         self._said = ""
 
-    def put(self, job: Callable[[], None] | None) -> None:
+    def put(self, job: Job | None) -> None:
         """Have a job done after those before it; None ends the thread."""
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
             self.lost += 1
 
+    def put_off(self, job: Job, delay: float) -> None:
+        """Have a job done after some seconds, and others meanwhile; for jobs to call."""
+        self._put_off.append((time.monotonic() + delay, job))
+
+    def hurry(self) -> None:
+        """Have the jobs that were put off done next; a job itself."""
+        self._put_off = [(0.0, job) for _, job in self._put_off]
+
+    def _next(self) -> Job | None:
+        """The next job of the queue, unless one that was put off is due before it comes."""
+        if not self._put_off:
+            return self._jobs.get()
+        first = due, job = min(self._put_off, key=itemgetter(0))
+        wait = due - time.monotonic()
+        if wait > 0:
+            with suppress(queue.Empty):
+                return self._jobs.get(timeout=wait)
+        self._put_off.remove(first)
+        return job
+
     def run(self) -> None:
         """Work until None comes."""
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
             try:
                 job()
             except (Exception, SystemExit) as error:
@@ -92,7 +121,8 @@ class TrackingCallback(BaseCallback):
 
     All calls are made by a thread of their own, so that neither a slow nor a dead service costs training
     anything. Whatever fails there is logged, uploads are tried again, and the end of the run waits for at
-    most `patience` seconds. A resumed run goes on under the same id.
+    most `patience` seconds. Only the newest checkpoint is uploaded where several wait. A resumed run goes
+    on under the same id.
 
     Args:
         folder: of the run; what is sent is kept there as well, in ``wandb``.
@@ -122,7 +152,8 @@ class TrackingCallback(BaseCallback):
         self._sender = Sender()
         self._run: Any = None
         self._uploaded = ""
-        self._closing = threading.Event()
+        self._closing = False  # nothing is put off any more
+        self._hasty = False  # nor uploaded
         self._failed = True  # until the end is reached
 
     def state(self) -> dict[str, Any]:
@@ -150,17 +181,26 @@ class TrackingCallback(BaseCallback):
 
     def close(self) -> None:
         """Finish the tracked run, or give up waiting for that; also after an exception in training."""
+        self._close(self._patience)
+
+    def close_at_once(self) -> None:
+        """Finish the tracked run if that takes but a moment, and upload nothing."""
+        self._hasty = True
+        self._close(min(_AT_ONCE, self._patience))
+
+    def _close(self, patience: float) -> None:
         if not self._sender.is_alive():
             return
-        self._upload_newest()
-        self._closing.set()
-        self._sender.put(self._finish)
-        self._sender.put(None)
-        self._sender.join(self._patience)
+        if not self._hasty:
+            self._upload_newest()
+        self._closing = True
+        for job in (self._sender.hurry, self._finish, None):
+            self._sender.put(job)
+        self._sender.join(patience)
         if self._sender.is_alive():
             logger.warning(
                 "Weights & Biases did not finish within %g s; what it has not sent yet is in %s (wandb sync)",
-                self._patience,
+                patience,
                 self.folder / "wandb",
             )
         if self._sender.lost:
@@ -226,25 +266,30 @@ class TrackingCallback(BaseCallback):
         name = latest.read_text("utf-8").strip()
         if name != self._uploaded:
             self._uploaded = name
-            self._sender.put(lambda: self._upload(latest.with_name(name)))
+            self._sender.put(lambda: self._upload(latest.with_name(name), self._delays))
 
-    def _upload(self, path: Path) -> None:
-        """Upload a checkpoint, again and again after growing delays if it fails."""
-        if self._run is None or self._client is None:
+    def _upload(self, path: Path, delays: Sequence[float]) -> None:
+        """Upload a checkpoint; if that fails, again after each of the delays, unless it is out of date."""
+        if self._run is None or self._client is None or self._hasty:
             return
-        for delay in (*self._delays, None):
-            try:
-                artifact = self._client.Artifact(f"{self.folder.name}-checkpoint", "model")
-                artifact.add_dir(str(path))
-                logged = self._run.log_artifact(artifact, aliases=["latest", path.name])
-                if not getattr(self._run, "offline", False):
-                    logged.wait()
+        newer = path.name != self._uploaded
+        if newer or not path.exists():
+            logger.info("%s is not uploaded: %s", path.name, "a newer one waits" if newer else "it is gone")
+            return
+        try:
+            artifact = self._client.Artifact(f"{self.folder.name}-checkpoint", "model")
+            artifact.add_dir(str(path))
+            logged = self._run.log_artifact(artifact, aliases=["latest", path.name])
+            if not getattr(self._run, "offline", False):
+                logged.wait()
+        except Exception as error:
+            if not path.exists():
+                logger.info("%s is not uploaded: it is gone", path.name)
                 return
-            except Exception as error:
-                if delay is None or self._closing.is_set():
-                    raise
-                logger.warning("upload of %s failed (%s), trying again in %g s", path.name, say(error), delay)
-                self._closing.wait(delay)
+            if not delays or self._closing:
+                raise
+            logger.warning("upload of %s failed (%s), trying again in %g s", path.name, say(error), delays[0])
+            self._sender.put_off(lambda: self._upload(path, delays[1:]), delays[0])
 
     def _finish(self) -> None:
         if self._run is not None:

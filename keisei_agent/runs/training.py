@@ -217,7 +217,7 @@ def _learn(config: Config, device: str, saver: RunSaver, extras: _Extras, stack:
     own = build_callbacks(config, folder, league, profile=extras.profile)
     last = CheckpointCallback(config.checkpoint.every, saver)
     guard = Guard([*own, *extras.callbacks, DumpCallback(), last])
-    stack.callback(guard.close)
+    stack.push(lambda kind, error, trace: guard.close(at_once=isinstance(error, KeyboardInterrupt)))
     saver.attach(model, guard.callbacks)
     for line in header.describe(config, model, folder.path, saver.resumed_from):
         logger.info("%s", line)

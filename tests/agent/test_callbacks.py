@@ -279,6 +279,22 @@ def test_a_callback_that_cannot_be_closed_keeps_no_other_open(caplog: pytest.Log
     assert caplog.text.count("Closing.close failed") == 2
 
 
+def test_what_is_closed_at_once() -> None:
+    class Patient(Quiet):
+        def close(self) -> None:
+            done.append("close")
+
+    class Hasty(Patient):
+        def close_at_once(self) -> None:
+            done.append("at once")
+
+    done: list[str] = []
+    guard = Guard([Hasty(), Patient(), Quiet()])
+    guard.close(at_once=True)
+    guard.close()
+    assert done == ["close", "at once", "close", "close"]
+
+
 # ---------------------------------------------------------------------------------- stopping
 
 

@@ -1,6 +1,7 @@
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,14 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from fakes import Quiet
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image
 from written import METRICS, ROLLOUT, learn, learner, run
 
+from keisei_agent.callbacks import tracking
 from keisei_agent.callbacks.games import GamesCallback
 from keisei_agent.callbacks.tracking import Sender, TrackingCallback
-from keisei_agent.config import Config, ConfigError, parse_config, setting_names
+from keisei_agent.config import Config, ConfigError, parse_config, setting_names, with_changes
 from keisei_agent.runs import build
+from keisei_agent.runs.training import train
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -100,9 +104,30 @@ def tracked(folder: Path, client: FakeWandb, **log: Any) -> TrackingCallback:
     return TrackingCallback(folder, config, client, delays=(0.0, 0.0), patience=20.0)
 
 
-def checkpoint(folder: Path, name: str) -> None:
-    (folder / "checkpoints" / name).mkdir(parents=True)
-    (folder / "checkpoints" / "latest").write_text(name + "\n", "utf-8")
+def checkpoint(folder: Path, name: str) -> Path:
+    path = folder / "checkpoints" / name
+    path.mkdir(parents=True)
+    path.with_name("latest").write_text(name + "\n", "utf-8")
+    return path
+
+
+def wait_for(callback: TrackingCallback) -> None:
+    """Wait until everything that was asked for before is done."""
+    done = threading.Event()
+    callback._sender.put(done.set)
+    assert done.wait(20)
+
+
+class Waiting(FakeWandb):
+    """Begins its run when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def init(self, **settings: Any) -> FakeRun:
+        assert self.go.wait(20)
+        return super().init(**settings)
 
 
 def test_everything_recorded_is_sent_at_its_step(tmp_path: Path) -> None:
@@ -188,6 +213,7 @@ def test_checkpoints_are_uploaded_once_and_again_after_failures(
     checkpoint(tmp_path, "000000000064")
     with caplog.at_level(logging.WARNING, "keisei_agent"):
         learn([callback], 2 * ROLLOUT)
+        wait_for(callback)
         checkpoint(tmp_path, "000000000128")  # saved after the last boundary was told
         callback.close()
     assert caplog.text.count("trying again in 0 s") == 2
@@ -211,6 +237,90 @@ def test_an_upload_is_given_up_at_last(tmp_path: Path, caplog: pytest.LogCapture
     assert not client.artifacts
     assert client.logged, "everything else goes on"
     assert "finish 0" in client.calls
+
+
+def test_an_upload_that_is_tried_again_holds_nothing_up(tmp_path: Path) -> None:
+    client = FakeWandb(artifact=2)
+    config = parse_config({"log": {"track": "wandb", "wandb_upload": True}})
+    callback = TrackingCallback(tmp_path, config, client, delays=(0.0, 3600.0))
+    checkpoint(tmp_path, "000000000064")
+    learn([callback], ROLLOUT)
+    wait_for(callback)
+    assert client.logged
+    assert client.failures["artifact"] == 0
+    assert not client.artifacts
+    callback.close()
+    assert [aliases for _, aliases in client.artifacts] == [["latest", "000000000064"]]
+
+
+def test_of_checkpoints_that_wait_the_newest_is_uploaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Waiting()
+    callback = tracked(tmp_path, client, wandb_upload=True)
+    with caplog.at_level(logging.INFO, "keisei_agent"):
+        for name in ("000000000064", "000000000128"):
+            checkpoint(tmp_path, name)
+            callback.on_rollout_start()
+        client.go.set()
+        callback.close()
+    assert [aliases for _, aliases in client.artifacts] == [["latest", "000000000128"]]
+    assert caplog.text.count("000000000064 is not uploaded: a newer one waits") == 1
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_a_checkpoint_that_is_gone_is_not_uploaded(
+    tmp_path: Path, reading: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Late(Waiting):
+        def Artifact(self, name: str, type: str) -> FakeArtifact:
+            assert reading
+            shutil.rmtree(path)
+            raise ValueError("Path is not a directory")
+
+    client = Late()
+    callback = tracked(tmp_path, client, wandb_upload=True)
+    path = checkpoint(tmp_path, "000000000064")
+    with caplog.at_level(logging.INFO, "keisei_agent"):
+        callback.on_rollout_start()
+        if not reading:
+            shutil.rmtree(path)
+        client.go.set()
+        callback.close()
+    assert caplog.text.count("000000000064 is not uploaded: it is gone") == 1
+    assert "trying again" not in caplog.text
+
+
+def test_a_second_ctrl_c_waits_for_nothing(
+    tmp_path: Path, small: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting(Quiet):
+        def _on_step(self) -> bool:
+            if self.model.num_timesteps > ROLLOUT:
+                raise KeyboardInterrupt
+            return True
+
+    class Hanging(FakeWandb):
+        def fail(self, what: str) -> None:
+            if what == "finish":
+                release.wait(60)
+
+    client, release, made = Hanging(), threading.Event(), list[TrackingCallback]()
+
+    def make(folder: Path, config: Config) -> TrackingCallback:
+        made.append(TrackingCallback(folder, config, client))
+        return made[0]
+
+    monkeypatch.setattr(build, "TrackingCallback", make)
+    monkeypatch.setattr(tracking, "_AT_ONCE", 0.05)
+    settings = {"eval_games": 0, "log.track": "wandb", "log.wandb_upload": True}
+    with pytest.raises(KeyboardInterrupt):
+        train(with_changes(small, settings), tmp_path / "run", callbacks=[Interrupting()])
+    assert "did not finish within 0.05 s" in (tmp_path / "run" / "log.txt").read_text("utf-8")
+    release.set()
+    made[0]._sender.join(20)
+    assert "000000000032" not in [aliases[1] for _, aliases in client.artifacts]
+    assert client.calls[-1] == "finish 1"
 
 
 def test_finishing_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
