@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keisei_agent.config import ConfigError
+from keisei_agent.files.storage import locked
+from keisei_agent.files.weights import LATEST
 from keisei_agent.learning.ppo import SelfPlayPPO
 from keisei_agent.players import Score
 from keisei_agent.runs.saving import RunSaver
@@ -47,9 +50,21 @@ class Run:
         """Write a checkpoint of the model as it is now, unless there is one of it, and return its path.
 
         While a run goes on, a callback asks for one at the next boundary by `model.save_requested = True`.
+
+        Raises:
+            ConfigError: the run goes on elsewhere, or did.
         """
-        last = self.saver.last
-        return last if last and int(last.name) == self.model.num_timesteps else self.saver.save()
+        last, folder = self.saver.last, self.saver.folder
+        if last and int(last.name) == self.model.num_timesteps:
+            return last
+        try:
+            with locked(folder.lock):
+                latest = folder.checkpoints / LATEST
+                if last and latest.exists() and latest.read_text("utf-8").strip() != last.name:
+                    raise ConfigError(f"{folder.path} went on in the meantime; resume it instead")
+                return self.saver.save()
+        except BlockingIOError as error:
+            raise ConfigError(f"{error}; this model was not saved") from None
 
     def stats(self) -> dict[str, Any]:
         """What is known of the run, as JSON."""

@@ -173,6 +173,19 @@ def test_saving_after_the_run(tmp_path: Path, small: Config) -> None:
     assert checkpoint.read(tmp_path).states[0].values["model"]["num_timesteps"] == 96
 
 
+def test_saving_a_run_that_goes_on_elsewhere_is_refused(tmp_path: Path, small: Config) -> None:
+    run = train(small, tmp_path)
+    run.model.learn(32, reset_num_timesteps=False)
+    with locked(tmp_path / "lock"), pytest.raises(ConfigError, match="is in use by another process"):
+        run.save()
+    newer = training.resume(tmp_path, {"total_timesteps": 128})
+    with pytest.raises(ConfigError, match="went on in the meantime"):
+        run.save()
+    assert checkpoint.find(tmp_path).name == "000000000128"
+    assert newer.save() == newer.checkpoint
+    assert run.checkpoint == tmp_path / "checkpoints" / "000000000064"
+
+
 @pytest.mark.parametrize("vec_env", ["dummy", "subproc"])
 def test_other_ways_to_play_the_games_learn_the_same(tmp_path: Path, small: Config, vec_env: str) -> None:
     config = small.model_copy(update={"eval_games": 0})
