@@ -162,7 +162,8 @@ def _evaluations(scene: Scene) -> Table:
         middle, low, high = (
             texts.get(name, MISSING) for name in ("value" if rated else "score", "low", "high")
         )
-        table.add_row("rating" if rated else f"against {opponent}", middle, f"{low} .. {high}")
+        who = Text("rating" if rated else f"against {opponent}")  # a name is no markup
+        table.add_row(who, middle, f"{low} .. {high}")
     if not found:
         table.add_row("evaluation", MISSING)
     return table

@@ -80,6 +80,12 @@ def test_what_was_not_recorded_is_a_dash() -> None:
     assert "acting -, environment -, learning -" in text_of(empty, WIDE, TALL, "utf-8")
 
 
+@pytest.mark.parametrize("name", ["runs/[old]/x", "runs/[/x]"])
+def test_a_name_is_no_markup(name: str) -> None:
+    scene = Scene("r", "playing", 0.1, "x", {f"evaluation/{name}/score": 0.5}, {}, [])
+    assert f"against {name}  50.0%" in text_of(scene, 100, 40, "utf-8")
+
+
 def test_what_has_no_room_is_left_out() -> None:
     picture = str(Board())
     assert "先手" in text_of(SCENE, WIDE, TALL, "utf-8", picture)
