@@ -151,8 +151,10 @@ def _tell_failure(error: BaseException, parser: Parser) -> int:
     if not notes and isinstance(error, (ConfigError, CheckpointError, OSError)):  # before it began
         parser.error(text)
     where = f" ({'; '.join(notes)})" if notes else ""
-    print(f"{parser.prog}: {type(error).__name__}: {text}{where}", file=sys.stderr)
-    if not notes:
+    rank = os.environ.get("RANK", "0")  # of the processes that torchrun starts, only the first has a log
+    who = parser.prog if rank == "0" else f"{parser.prog}, process {rank}"
+    print(f"{who}: {type(error).__name__}: {text}{where}", file=sys.stderr)
+    if not notes or rank != "0":
         traceback.print_exception(error)
     else:
         print(f"{parser.prog} --resume RUN goes on from the last checkpoint.", file=sys.stderr)

@@ -82,6 +82,10 @@ class RunFolder:
         self.live = path / "live.json"
         self.lock = path / "lock"
 
+    def crash_of(self, rank: int) -> Path:
+        """What ended a process, if that was an error; all but the first have files of their own."""
+        return self.path / f"crash-{rank}.json" if rank else self.crash
+
     def refuse_used(self) -> None:
         """Refuse a folder that holds a run already.
 
@@ -153,7 +157,8 @@ class RunFolder:
                 storage.set_aside(path, lengths[name], aside / name)
             else:
                 _move(path, aside / name)
-        for path in (self.final, self.best, self.results, self.crash):
+        crashes = self.path.glob("crash-*.json")
+        for path in (self.final, self.best, self.results, self.crash, *crashes):
             if path.exists():
                 _move(path, aside / path.name)
         for path in self._numbered():

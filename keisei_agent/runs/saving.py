@@ -170,10 +170,16 @@ class RunSaver:
             raise
 
     def _report_crash(self, error: Exception) -> None:
-        """Say in the log and in ``crash.json`` what ended the run, and where it can go on."""
+        """Say in the log and in ``crash.json`` what ended the run, and where it can go on.
+
+        Only the first of several processes has a log; the others' errors name their files instead.
+        """
+        rank = distributed.rank()
+        path = self.folder.crash_of(rank)
         steps = 0 if self._model is None else self._model.num_timesteps
         saved = f"the last good checkpoint is {self.last}" if self.last else "nothing was saved before"
-        logger.error("Training failed after %s decisions; %s", f"{steps:,}", saved, exc_info=error)
+        if rank == 0:
+            logger.error("Training failed after %s decisions; %s", f"{steps:,}", saved, exc_info=error)
         if self._model is not None:
             tell_failure(self._model, error)
         content = {
@@ -185,10 +191,10 @@ class RunSaver:
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         try:
-            storage.write_json(self.folder.crash, content)
+            storage.write_json(path, content)
         except OSError as second:  # the disk may be what failed first
-            logger.error("%s could not be written: %s", self.folder.crash, second)
-        error.add_note(f"trace in {self.folder.log}")
+            logger.error("%s could not be written: %s", path, second)
+        error.add_note(f"trace in {path if rank else self.folder.log}")
 
 
 def _gather(state: State) -> list[State] | None:

@@ -23,6 +23,7 @@ from keisei_agent.callbacks import evaluation
 from keisei_agent.commands import train as cli
 from keisei_agent.config import Config, to_yaml, with_changes
 from keisei_agent.league.members import OpponentError
+from keisei_agent.learning import distributed
 from keisei_agent.learning.update import GradientSteps, NotFiniteError, TrainingError
 from keisei_agent.runs.curves import EventWriter
 from keisei_agent.runs import checkpoint, training
@@ -281,6 +282,26 @@ def test_a_program_that_is_told_to_exit_before_it_learns(
     monkeypatch.setattr(training, "check", lambda *args: sys.exit(0))
     assert command(config, tmp_path / "run") == 1
     assert "keisei-train: SystemExit: 0\nTraceback" in capsys.readouterr().err
+
+
+def test_a_process_beside_the_first_has_a_crash_of_its_own(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: GradientSteps, samples: Any) -> bool:
+        raise TrainingError("this update cannot be made")
+
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(GradientSteps, "step", broken)
+    folder = tmp_path / "run"
+    assert command(config, folder) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("keisei-train, process 1: TrainingError: this update cannot be made (trace in ")
+    assert "Traceback" in error
+    crash = json.loads((folder / "crash-1.json").read_text("utf-8"))
+    assert (crash["type"], crash["num_timesteps"]) == ("TrainingError", 32)
+    assert not (folder / "crash.json").exists()
+    assert not (folder / "log.txt").exists()
 
 
 def test_games_that_end_leave_no_process(config: Config, tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def test_what_grew_is_cut_back_and_set_aside(folder: RunFolder) -> None:
         log.write(b"two\n")
     folder.evaluations.write_bytes(b"{}\n")  # was not there at the checkpoint
     (folder.tensorboard / "events.2").write_bytes(b"later")
-    folder.crash.write_bytes(b"{}")
+    for rank in (0, 1):
+        folder.crash_of(rank).write_bytes(b"{}")
     folder.final.write_bytes(b"network")
 
     aside = folder.cut_back(folder.checkpoints / "000000000064", lengths)
@@ -58,6 +59,7 @@ def test_what_grew_is_cut_back_and_set_aside(folder: RunFolder) -> None:
         "evaluations.jsonl": b"{}\n",
         "tensorboard/events.2": b"later",
         "crash.json": b"{}",
+        "crash-1.json": b"{}",
         "final.safetensors": b"network",
     }
     kept = {name: content for name, content in before.items() if ".tmp" not in name}
