@@ -25,8 +25,8 @@ from keisei_agent.config import Config, to_yaml, with_changes
 from keisei_agent.league.members import OpponentError
 from keisei_agent.learning import distributed
 from keisei_agent.learning.update import GradientSteps, NotFiniteError, TrainingError
-from keisei_agent.runs.curves import EventWriter
 from keisei_agent.runs import checkpoint, training
+from keisei_agent.runs.curves import EventWriter
 from keisei_agent.runs.training import resume, train
 from shogi_env.adapters.sb3 import NativeVecEnv, SubprocVecEnv, WorkerError
 from shogi_env.types import Int64Array
