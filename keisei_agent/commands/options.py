@@ -12,7 +12,7 @@ from keisei_agent.console import Parser, count, duration, missing_extra, nearest
 _LONG_ONLY = ("callbacks", "compile", "init_from", "precision")
 """Settings outside all sections that have no short form."""
 _EPILOG = """any setting, as --SECTION.NAME (--print-config shows them all, with what they mean):
-  --ppo.learning-rate 3e-4   --ppo.target-kl none   --evaluation.opponents random greedy   --compile
+  --ppo.learning-rate 3e-4   --ppo.target-kl none   --callbacks my.First my.Second   --compile
 
 examples:
   keisei-train --preset tiny

@@ -42,7 +42,7 @@ def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subproc
         (["--n-envs", "70000"], "env.n_envs = 70000: "),
         (["--n-envs", "1" * 5000], "--n-envs"),
         (["--vec-env", "async"], "unknown env.vec_env 'async', known: 'native', 'dummy' or 'subproc'"),
-        (["--save-freq", "100"], "checkpoint.every = 100 is less than one rollout"),
+        (["--save-freq", "100"], "checkpoint.every = 100: less than one rollout"),
         (["--track", "tensorboard"], "unknown log.track 'tensorboard', known: 'off' or 'wandb'"),
         (["--device", "tpu"], "device = 'tpu': "),
         (["--device", "cuda:999"], "device = 'cuda:999': "),
@@ -330,6 +330,7 @@ def test_a_full_disk_while_learning_is_no_wrong_argument(
     assert cli.main([*SMALL, "--run-dir", str(tmp_path / "run")]) == 1
     assert capsys.readouterr().err == (
         "keisei-train: OSError: [Errno 28] No space left on device (trace in run/log.txt)\n"
+        "keisei-train --resume RUN goes on from the last checkpoint.\n"
     )
 
 

@@ -44,7 +44,7 @@ def test_examples_are_understood(name: str) -> None:
         read_options(build_parser(), arguments)
     else:
         parser = module.build_parser()
-        parse = parser.parse_args if name == "kifu" else parser.parse_intermixed_args  # that one has tasks
+        parse = parser.parse_intermixed_args if name == "export" else parser.parse_args
         parse(arguments)
 
 
