@@ -161,9 +161,9 @@ def _as_player(policy: Policy | Player | str, name: str) -> Player:
 def rate_against(ratings: Mapping[str, float], tallies: Mapping[str, Tally]) -> Elo:
     """The rating of a player from its games against players whose ratings are known.
 
-    Maximum likelihood in the model of `bradley_terry`, with a robust error over pairs of games.  A
-    player that won, or lost, all games has no such rating; its interval is then open to that side, and
-    ends where so many wins have a probability of 2.5 %.
+    Maximum likelihood in the model of `bradley_terry`, with the larger of its error and the robust one
+    over pairs of games.  A player that won, or lost, all games has no such rating; its interval is then
+    open to that side, and ends where so many wins have a probability of 2.5 %.
 
     Args:
         ratings: in Elo points.
@@ -187,9 +187,8 @@ def rate_against(ratings: Mapping[str, float], tallies: Mapping[str, Tally]) -> 
         (score - chance[k] * n) ** 2 for k, (_, games) in enumerate(used) for score, n in games.pairs.values()
     ]
     information = float((count * chance * (1 - chance)).sum())
-    # the variance of one more pair, so that a few equal pairs do not look like certainty
-    spread = sum(pairs) + information / len(pairs)
-    error = NORMAL * math.sqrt(spread) / information
+    # between two levels few games are in doubt, and those that were seen may not vary at all
+    error = NORMAL * math.sqrt(max(sum(pairs), information)) / information
     return Elo(ELO * found, ELO * (found - error), ELO * (found + error))
 
 

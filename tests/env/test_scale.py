@@ -22,6 +22,15 @@ def games_of(wins: int = 0, draws: int = 0, losses: int = 0) -> Tally:
     return tally(match("player", "level", "w" * wins + "d" * draws + "l" * losses), "player")
 
 
+def tally_of(points: np.ndarray) -> Tally:
+    """Of float64[pairs, 2], what each game brought."""
+    worth = {"win": 1.0, "draw": 0.5, "loss": 0.0}
+    endings = {("black", outcome, ""): int((points == value).sum()) for outcome, value in worth.items()}
+    return Tally(
+        "player", endings, {}, {("", str(k)): (sum(pair), 2) for k, pair in enumerate(points.tolist())}
+    )
+
+
 @pytest.mark.parametrize(
     "level",
     [
@@ -89,6 +98,24 @@ def test_the_rating_makes_the_scores_add_up():
     rating = rate_against({"a": 0.0, "b": 700.0}, tallies)
     expected = sum(60 / (1 + 10 ** ((level - rating.value) / 400)) for level in (0.0, 700.0))
     assert expected == pytest.approx(50 + 12)
+
+
+@pytest.mark.parametrize("draws", [0.0, 0.5])
+@pytest.mark.parametrize("rating", [700, 1700, 2381, 2600, 3100])
+def test_intervals_cover_the_truth_between_levels_too(rating, draws):
+    """A robust error alone calls 120 wins below and 80 losses above +-61, and covers half of them at 700."""
+    rng, covered = np.random.default_rng(rating), []
+    levels = {level.spec: level.rating for level in load_protocol("v1").levels}
+    chance = 1 / (1 + 10 ** ((np.array([*levels.values()]) - rating) / 400))
+    drawn = draws * np.minimum(chance, 1 - chance)
+    for _ in range(200):
+        draw = (
+            rng.random((5, 20, 2))[..., None] < np.stack([chance - drawn, chance + drawn], -1)[:, None, None]
+        )
+        tallies = {spec: tally_of(points) for spec, points in zip(levels, draw.sum(3) / 2, strict=True)}
+        found = rate_against(levels, tallies)
+        covered.append((found.low or -math.inf) <= rating <= (found.high or math.inf))
+    assert np.mean(covered) >= 0.9
 
 
 def test_a_sweep_has_an_open_end():
