@@ -1,12 +1,14 @@
 """What display, tracking and checkpoints cost a run.
 
-    python benchmarks/telling.py [--pairs 20] [--seconds 60]
+    python benchmarks/telling.py [--pairs 20] [--seconds 60] [--restart 4] [--control]
 
 Two runs by the defaults on one pinned core, each in a process of its own: one with the live view on a
 terminal, TensorBoard, Weights & Biases (offline), alarms, boards, mates and checkpoints as a run has them,
 the other with all that can be switched off switched off.  They learn in turns of a few seconds, since what
 else the machine does changes more slowly than that; turns of `--seconds` each make a pair, which gives one
-ratio of decisions per second.  Wall clock: what helping processes use counts, too.
+ratio of decisions per second.  Wall clock: what helping processes use counts, too.  After `--restart` pairs
+both begin anew, since processes that do the same are not equally fast; `--control` shows that with
+everything off in both.
 """
 
 from __future__ import annotations
@@ -117,10 +119,10 @@ class Learner:
 def take_turns(
     ours: Learner, peer: Learner, result: Comparison, pairs: int, seconds: float, turn: float
 ) -> None:
-    """Let two learn in turns until each has had its seconds, so many times; fills in the rates."""
+    """Let two learn in turns until each has had its seconds, so many times; adds the rates."""
     learners = (ours, peer)
-    for pair in range(pairs):
-        spent, order = np.zeros((2, 2)), [0, 1] if pair % 2 == 0 else [1, 0]
+    for _ in range(pairs):
+        spent, order = np.zeros((2, 2)), [0, 1] if len(result.ratios) % 2 == 0 else [1, 0]
         while spent[:, 1].min() < seconds:
             for k in order:
                 spent[k] += learners[k].turn(turn)
@@ -128,11 +130,24 @@ def take_turns(
         result.our_rates.append(rates[0])
         result.peer_rates.append(rates[1])
         show(
-            f"  pair {pair + 1}: {result.ours} {rates[0]:.0f}, {result.peer} {rates[1]:.0f}: "
+            f"  pair {len(result.ratios)}: {result.ours} {rates[0]:.0f}, {result.peer} {rates[1]:.0f}: "
             f"x{rates[0] / rates[1]:.3f}"
         )
     for learner in learners:
         learner.close()
+
+
+def compare(
+    ours: dict[str, Any], peer: dict[str, Any], result: Comparison, pairs: int, seconds: float
+) -> None:
+    """Let two fresh processes take turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = (
+            Learner(each, Path(folder) / name) for name, each in (("ours", ours), ("peer", peer))
+        )
+        for learner in (first, second):
+            learner.turn(WARM_UP)
+        take_turns(first, second, result, pairs, seconds, TURN)
 
 
 def main() -> None:
@@ -140,21 +155,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each run in a pair")
+    parser.add_argument("--restart", type=int, default=4, help="pairs after which both begin anew")
+    parser.add_argument("--control", action="store_true", help="everything off in both, saved as no result")
     args = parser.parse_args()
     os.environ |= {"WANDB_MODE": "offline", "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
     found: dict[str, Any] = {"machine": machine(), "core": pin(), "load_before": load(), "bar": MOST}
-    with tempfile.TemporaryDirectory() as folder:
-        quiet, telling = (Learner(each, Path(folder) / name) for name, each in (("off", OFF), ("on", ON)))
-        for learner in (quiet, telling):
-            learner.turn(WARM_UP)
-        result = Comparison("all off", "all on", "decisions/s")
-        take_turns(quiet, telling, result, args.pairs, args.seconds, TURN)
+    result = Comparison("all off", "all off" if args.control else "all on", "decisions/s")
+    while left := args.pairs - len(result.ratios):
+        compare(OFF, OFF if args.control else ON, result, min(left, args.restart), args.seconds)
     row = result.summary()
     show(
         f"slow-down x{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]: "
         f"off {row['our_rate']:.0f}, on {row['peer_rate']:.0f} decisions/s ({row['pairs']} pairs)"
     )
-    save("telling", found | row)
+    if not args.control:
+        save("telling", found | row | {"restart": args.restart, "ratios": result.ratios})
 
 
 if __name__ == "__main__":
