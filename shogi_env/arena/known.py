@@ -28,7 +28,7 @@ RATINGS: Mapping[str, tuple[float, float, float]] = {
 LEVELS: Mapping[int, tuple[float, float, float]] = {
     1: (556, 296, 815),
     2: (1606, 1529, 1684),
-    3: (2381, 2185, 2576),
+    3: (2381, 2163, 2599),
     4: (3122, 3054, 3190),
 }
 """The networks in the box (`shogi_env.levels`), as they play without search."""
