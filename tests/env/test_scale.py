@@ -103,7 +103,7 @@ def test_the_rating_makes_the_scores_add_up():
 @pytest.mark.parametrize("draws", [0.0, 0.5])
 @pytest.mark.parametrize("rating", [700, 1700, 2381, 2600, 3100])
 def test_intervals_cover_the_truth_between_levels_too(rating, draws):
-    """A robust error alone gives 80 wins below and 120 losses above +-61, and at 700 covers half of the time."""
+    """A robust error alone gives 80 wins below and 120 losses above +-61, and covers half at 700."""
     rng, covered = np.random.default_rng(rating), []
     levels = {level.spec: level.rating for level in load_protocol("v1").levels}
     chance = 1 / (1 + 10 ** ((np.array([*levels.values()]) - rating) / 400))
