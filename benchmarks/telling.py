@@ -158,6 +158,8 @@ def main() -> None:
     parser.add_argument("--restart", type=int, default=4, help="pairs after which both begin anew")
     parser.add_argument("--control", action="store_true", help="everything off in both, saved as no result")
     args = parser.parse_args()
+    if args.pairs < 1 or args.restart < 1:
+        parser.error("--pairs and --restart are at least 1")
     os.environ |= {"WANDB_MODE": "offline", "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
     found: dict[str, Any] = {"machine": machine(), "core": pin(), "load_before": load(), "bar": MOST}
     result = Comparison("all off", "all off" if args.control else "all on", "decisions/s")
