@@ -168,7 +168,8 @@ def main() -> None:
     row = result.summary()
     show(
         f"slow-down x{row['ratio']:.3f} [{row['ratio_low']:.3f}, {row['ratio_high']:.3f}]: "
-        f"off {row['our_rate']:.0f}, on {row['peer_rate']:.0f} decisions/s ({row['pairs']} pairs)"
+        f"{result.ours} {row['our_rate']:.0f}, {result.peer} {row['peer_rate']:.0f} decisions/s "
+        f"({row['pairs']} pairs)"
     )
     if not args.control:
         save("telling", found | row | {"restart": args.restart, "ratios": result.ratios})
